@@ -1,0 +1,134 @@
+"""What may lie in the inbox of the control thread. Plain values; whoever posts one hands it over for good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from edge_service.fates import Fate, Slot
+    from edge_service.frame import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """One MQTT message. ``retain`` as the broker gave it; with MQTT 3.1.1 a live message never shows it."""
+
+    topic: str
+    payload: bytes = field(repr=False)
+    retain: bool = False
+    response_topic: str | None = None
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerUp:
+    """Connected and subscribed. ``protocol`` is 4 (3.1.1) or 5; ``max_packet`` the broker's limit in bytes."""
+
+    protocol: int
+    max_packet: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerDown:
+    """Connection lost or refused; ``code`` in one word (refused_auth, taken_over, network, tls, dns ...)."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One try to take a frame: for a slot, or an extra one (``slot`` None). ``attempt`` counts from 1."""
+
+    camera: str
+    slot: Slot | None
+    attempt: int = 1
+    preview: bool = False
+    """make the small picture for C/frame too"""
+
+
+@dataclass(frozen=True, slots=True)
+class ShotDone:
+    """What a capture worker found. ``frame`` when kept; else ``fate`` rejected/failed/skipped with ``reason``."""
+
+    shot: Shot
+    fate: Fate
+    reason: str = ""
+    detail: str = ""
+    frame: Frame | None = None
+    preview: bytes | None = field(default=None, repr=False)
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """What the delivery lane did or why it waits. ``state`` is upload.state of the contract without ``offline``'s
+    link part: ok idle backoff blocked offline. Empty ``delivered`` with a state is a change of condition.
+    """
+
+    state: str
+    delivered: tuple[Frame, ...] = ()
+    dropped: tuple[Frame, ...] = ()
+    code: str = ""
+    message: str = ""
+    next_try_at: datetime | None = None
+    bytes_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReport:
+    """The Dropbox link changed: ``state`` of the contract, ``account`` masked, ``lacking`` scopes to tick."""
+
+    state: str
+    message: str = ""
+    account: str | None = None
+    scopes: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ErrandDone:
+    """A slow piece of a command (code exchange, revoke, explain over a year ...) came back to be answered."""
+
+    name: str
+    token: int
+    result: Mapping[str, object] = field(repr=False)
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChanged:
+    """The file (SIGHUP) or another process changed something that lasts: read it again."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """A thread ended with an exception: a bug. The process ends with 1."""
+
+    name: str
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End cleanly."""
+
+
+Message = (
+    Inbound
+    | BrokerUp
+    | BrokerDown
+    | ShotDone
+    | DeliveryReport
+    | LinkReport
+    | ErrandDone
+    | SettingsChanged
+    | WorkerDied
+    | Stop
+)

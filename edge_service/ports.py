@@ -1,0 +1,321 @@
+"""The seams between the core and the world: what each side promises the other, and nothing else.
+
+The core calls these; ``adapters/`` fulfils them; ``runtime`` introduces them; tests may pass a hand-written fake.
+All methods may raise the errors of :mod:`edge_service.errors`; anything else is a bug.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from edge_service.fates import Fate, Run, Sums
+    from edge_service.frame import Frame, NewFrame, Picture, Receipt
+    from edge_service.settings import CameraSettings
+
+# --- the camera's door ------------------------------------------------------------------------------------------
+
+
+class SnapshotSource(Protocol):
+    """Fetches one snapshot over HTTP. One object serves all cameras and threads."""
+
+    def fetch(self, camera_id: str, camera: CameraSettings, deadline_s: float) -> bytes:
+        """The body of one answer, complete, within ``deadline_s`` seconds in all (resolving and redirects included).
+
+        Raises TryAgainError whose ``code`` is a failed reason of the contract (dns connect tls timeout reset auth
+        http_NNN redirect address_refused), BadItemError whose ``reason`` is a rejected one that shows before the
+        picture is looked at (empty truncated too_large encoded).
+        """
+
+    def forget(self, camera_id: str) -> None:
+        """Close what is kept open for a camera that was removed or changed."""
+
+    def close(self) -> None:
+        """Abort fetches under way and close all connections; fetches fail at once with code ``reset``."""
+
+
+class PictureInspector(Protocol):
+    """Tells a real, whole picture from anything else, and makes the small one for dashboards."""
+
+    def inspect(self, data: bytes) -> Picture:
+        """The checked picture. Raises BadItemError (empty html not_image unsupported truncated damaged glued
+        too_many_pixels).
+        """
+
+    def preview(self, picture: Picture, max_side: int, max_bytes: int) -> bytes:
+        """A JPEG of at most ``max_side`` pixels and ``max_bytes`` bytes; the picture's own bytes if they fit."""
+
+
+# --- the spool and the ledger -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of one camera's plan without clock step or change. ``plan`` is the plan's canonical JSON text.
+
+    Slots of the segment lie in (``begin``, ``end``]; ``end`` None while it is open. ``settled`` is the moment up to
+    which every slot has its record (frame or run).
+    """
+
+    id: int
+    camera: str
+    plan: str
+    begin: datetime
+    end: datetime | None
+    settled: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """A stretch of time in which capture was stopped by command. ``camera`` None: the whole node."""
+
+    camera: str | None
+    begin: datetime
+    end: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraRecord:
+    """What the database remembers of one camera over its life (counts never go down)."""
+
+    camera: str
+    kept: int = 0
+    rejected: int = 0
+    failed: int = 0
+    skipped: int = 0
+    delivered: int = 0
+    dropped: int = 0
+    extra: int = 0
+    failures: int = 0
+    last_number: int = 0
+    last_result: str | None = None
+    last_reason: str | None = None
+    last_error: str | None = None
+    captured_at: datetime | None = None
+    delivered_at: datetime | None = None
+    last_frame: Frame | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSums:
+    """What waits for delivery: pending and uploading frames."""
+
+    frames: int
+    bytes: int
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedCommand:
+    """A command that was answered, kept under its id: ``digest`` of topic and payload, the answer as sent."""
+
+    id: str
+    digest: str
+    answer: Mapping[str, object]
+    at: datetime
+
+
+class FrameStore(Protocol):
+    """Frames on disk with their rows. File first (synced, renamed), row after; every method is durable on return."""
+
+    def keep(self, new: NewFrame, path_for: PathFor) -> Frame:
+        """Write the file, then the row, its ``kept`` fate (or extra), counters and number: all or nothing.
+
+        ``path_for`` names the frame remotely once its number is known. Blocks until synced (commits of several
+        threads share one). Raises PersonNeededError(code=disk_full|disk_error) when the disk refuses; nothing is
+        then acknowledged and nothing is left behind.
+        """
+
+    def due(self, limit: int, max_bytes: int, now: datetime) -> list[Frame]:
+        """Pending frames that may be tried now, freshest first; flat cost at any number of rows."""
+
+    def next_due_at(self) -> datetime | None:
+        """When the earliest postponed frame may be tried; None when none is postponed."""
+
+    def queue(self) -> QueueSums:
+        """Counters, not a count."""
+
+    def claim(self, frames: Sequence[Frame]) -> list[Frame]:
+        """Pending to uploading; returns those that were still pending."""
+
+    def release(self, frame_ids: Iterable[int], *, retry_at: datetime | None = None) -> None:
+        """Uploading back to pending (``retry_at``: not before)."""
+
+    def delivered(self, receipts: Sequence[Receipt]) -> None:
+        """Store receipts and state delivered. Also for a dropped frame (late receipt)."""
+
+    def repath(self, frame_id: int, path: str) -> Frame:
+        """Give a frame another remote path (its own was taken by other content)."""
+
+    def quarantine_frame(self, frame_id: int, reason: str) -> None:
+        """Set aside a frame that can never be delivered."""
+
+    def read(self, frame: Frame) -> bytes:
+        """The picture's bytes, checked against its sha256. Raises BadItemError(reason=missing|damaged)."""
+
+    def read_settled_before(self, delivered_before: datetime, limit: int) -> list[Frame]:
+        """Delivered frames whose local file may go, oldest first."""
+
+    def remove_file(self, frames: Sequence[Frame]) -> None:
+        """Unlink the local files of delivered frames (the rows stay as receipts)."""
+
+    def drop(self, frame_ids: Sequence[int], reason: str) -> list[Frame]:
+        """Unlink first, row after: pending to dropped. Returns those really dropped."""
+
+    def pending_times(self, camera: str) -> list[tuple[int, datetime, int]]:
+        """(id, time, bytes) of a camera's droppable frames, oldest first, for the thinning plan."""
+
+    def spool_bytes(self) -> int:
+        """Bytes of all pictures in the spool (all states with a file)."""
+
+
+class PathFor(Protocol):
+    """Names a frame at the destination."""
+
+    def __call__(self, number: int) -> str:
+        """The full remote path for the frame with this running number ("" while the clock is unsure)."""
+
+
+class LedgerStore(Protocol):
+    """Slots and what became of them."""
+
+    def cameras(self) -> dict[str, CameraRecord]:
+        """All cameras ever seen, by id."""
+
+    def open_segment(self, camera: str) -> Segment | None:
+        """The camera's segment without an end, if any."""
+
+    def begin_segment(self, camera: str, plan: str, at: datetime) -> Segment:
+        """Open a segment whose slots lie after ``at``; ends an open one at ``at``."""
+
+    def end_segment(self, camera: str, at: datetime) -> None:
+        """Close the open segment."""
+
+    def record(self, runs: Sequence[Run], *, settled: datetime | None = None) -> None:
+        """Record fates other than kept; equal neighbours of one segment become one run. ``settled`` moves on the
+        camera's open segment. May be written a little later, together with others (a crash makes them ``down``).
+        """
+
+    def settle(self, camera: str, until: datetime) -> None:
+        """All slots of the open segment up to ``until`` have their record."""
+
+    def halt(self, camera: str | None, at: datetime) -> None:
+        """Capture stops (idempotent). Durable on return."""
+
+    def resume(self, camera: str | None, at: datetime) -> None:
+        """Capture goes on (idempotent). Durable on return."""
+
+    def halted(self, camera: str | None) -> datetime | None:
+        """Since when capture is stopped, None while it runs."""
+
+    def halts(self, camera: str | None, begin: datetime, end: datetime) -> list[Halt]:
+        """Stops that touch the period."""
+
+    def segments(self, camera: str, begin: datetime, end: datetime) -> list[Segment]:
+        """Segments that touch the period, in order of their ids."""
+
+    def runs(self, camera: str, begin: datetime, end: datetime) -> Iterator[Run]:
+        """Runs that touch [begin, end), by first slot."""
+
+    def slots_kept(self, camera: str, segment: int, begin: datetime, end: datetime) -> list[datetime]:
+        """Times of kept slots of one segment in [begin, end)."""
+
+    def sums(self, camera: str, begin: datetime, end: datetime) -> Sums:
+        """Recorded sums over [begin, end); cut runs are counted by their part inside."""
+
+    def note_result(self, camera: str, fate: Fate, reason: str, detail: str, at: datetime) -> None:
+        """Remember a camera's last result that is not a kept frame (extra tries too)."""
+
+
+class Memory(Protocol):
+    """Small things that must survive: switches, the patch, the link, answered commands, announced topics."""
+
+    def get(self, key: str) -> str | None:
+        """The text under ``key``."""
+
+    def put(self, key: str, value: str | None) -> None:
+        """Store (None: forget); durable on return."""
+
+    def remembered(self, command_id: str) -> RememberedCommand | None:
+        """The answer to a command id of the last 24 h (at most the last 1,000)."""
+
+    def remember(self, command: RememberedCommand) -> None:
+        """Durable on return, before the command's effect is acknowledged."""
+
+    def announced(self) -> frozenset[str]:
+        """Retained topics that this node has on the broker."""
+
+    def announce(self, added: Iterable[str], removed: Iterable[str] = ()) -> None:
+        """Keep the list of announced topics."""
+
+
+# --- the destination --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A claimed frame with its bytes. ``maybe_there``: an earlier try may have committed it (look before sending)."""
+
+    frame: Frame
+    data: bytes = field(repr=False)
+    maybe_there: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one frame of a batch: exactly one of the fields is set.
+
+    ``receipt``: stored (now or before) with equal content. ``taken``: other content is there under this path.
+    ``again``: try again after so many seconds (it may or may not be stored: look first). ``bad``: can never be stored.
+    """
+
+    frame_id: int
+    receipt: Receipt | None = None
+    taken: bool = False
+    again: float | None = None
+    bad: str | None = None
+
+
+class Destination(Protocol):
+    """Where frames go. One committer: called by the delivery thread only."""
+
+    def deliver(self, batch: Sequence[Outgoing]) -> list[Outcome]:
+        """One outcome per frame, in order. Raises TryAgainError (network, rate limit, 5xx: nothing more is known of
+        this batch) or PersonNeededError (link, quota): the lane waits and the batch goes back to pending.
+        """
+
+    def probe(self) -> None:
+        """The cheapest call that shows whether delivery would work now; raises like ``deliver``."""
+
+    def find(self, path: str) -> Receipt | None:
+        """What is stored at ``path`` (frame_id 0), None when nothing is."""
+
+    def close(self) -> None:
+        """Abort what is under way; calls raise TryAgainError(code=stopped) soon."""
+
+
+# --- the broker -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """A message to publish. ``expiry_s``, ``correlation`` are sent with MQTT 5 only."""
+
+    topic: str
+    payload: bytes = field(repr=False)
+    qos: int = 1
+    retain: bool = False
+    expiry_s: int | None = None
+    correlation: bytes | None = None
+    content_type: str | None = None
+
+
+class Broker(Protocol):
+    """The MQTT connection. Publishing while it is away is a no-op: state is published anew on connect."""
+
+    def publish(self, message: Outbound) -> bool:
+        """Hand over to the network thread; False when not connected (nothing is queued then)."""
