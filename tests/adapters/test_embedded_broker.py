@@ -25,7 +25,7 @@ WAIT_S = 5.0
 
 def _lasting() -> Properties:
     """What the service asks for with MQTT 5: read as 3.1.1 these bytes announce more than ever comes."""
-    properties = Properties(PacketTypes.CONNECT)
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = 60
     properties.MaximumPacketSize = 262_144
     return properties
