@@ -44,12 +44,12 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code. Wrong usage ends with 2 (argparse)."""
     words = sys.argv[1:] if argv is None else argv
     # Before anything computes a local time: the process runs in UTC, zones are explicit (contract, section "Time").
-    os.environ["TZ"] = os.environ.get("TZ", "")
-    node_zone, os.environ["TZ"] = os.environ["TZ"], "UTC"
+    environ = dict(os.environ)
+    os.environ["TZ"] = "UTC"
     time.tzset()
     command = next((word for word in words if word in COMMANDS), None)
     arguments = parser_for(command).parse_args(words)
-    arguments.node_zone = node_zone
+    arguments.environ = environ
     try:
         return int(importlib.import_module(f"edge_service.cli.{arguments.command}").run(arguments))
     except SettingsError as error:
