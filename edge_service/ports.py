@@ -195,13 +195,13 @@ class LedgerStore(Protocol):
     def end_segment(self, camera: str, at: datetime) -> None:
         """Close the open segment."""
 
-    def record(self, runs: Sequence[Run], *, settled: datetime | None = None) -> None:
-        """Record fates other than kept; equal neighbours of one segment become one run. ``settled`` moves on the
-        camera's open segment. May be written a little later, together with others (a crash makes them ``down``).
+    def record(self, runs: Sequence[Run]) -> None:
+        """Record fates other than kept; equal neighbours of one segment become one run. May be written a little
+        later, together with others (a crash makes them ``down``).
         """
 
-    def settle(self, camera: str, until: datetime) -> None:
-        """All slots of the open segment up to ``until`` have their record."""
+    def settle(self, segment: int, until: datetime) -> None:
+        """All slots of the segment up to ``until`` have their record."""
 
     def halt(self, camera: str | None, at: datetime) -> None:
         """Capture stops (idempotent). Durable on return."""
@@ -251,6 +251,25 @@ class Memory(Protocol):
 
     def announce(self, added: Iterable[str], removed: Iterable[str] = ()) -> None:
         """Keep the list of announced topics."""
+
+
+# --- time ----------------------------------------------------------------------------------------------------------
+
+
+class Ticker(Protocol):
+    """One-shot jobs at wall-clock moments; used by the control thread only."""
+
+    def arm(self, name: str, deadline: datetime) -> None:
+        """Fire ``name`` once at ``deadline``; replaces an armed job of that name."""
+
+    def disarm(self, name: str) -> None:
+        """Forget ``name`` (idempotent)."""
+
+    def run_pending(self) -> None:
+        """Fire what is due."""
+
+    def idle_seconds(self) -> float:
+        """Seconds until the next job, infinite when none is armed."""
 
 
 # --- the destination --------------------------------------------------------------------------------------------
