@@ -4,6 +4,8 @@ A socket's own timeout starts anew with every byte that drips in, so it bounds n
 operation gets what is left of one deadline, and :meth:`Call.abort` wakes whatever waits. Must not know HTTP.
 """
 
+# ruff: noqa: ANN401 (the signatures are the libraries')
+
 from __future__ import annotations
 
 import contextlib

@@ -5,6 +5,8 @@ not wanted no more is read than keeps the connection usable. No message holds an
 hold secrets.
 """
 
+# ruff: noqa: ANN401 (the signatures are the libraries')
+
 from __future__ import annotations
 
 import base64
@@ -158,13 +160,13 @@ class Door:
             raise told(error, self.call) from root(error)
 
     def _inside(self, url: str, target: str) -> str:
-        """The redirect's address if it lies within the origin."""
+        """The redirect's address if it lies within the origin. Header lines come as Latin-1 but are UTF-8."""
         try:
-            joined = parse_url(urljoin(url, target))
+            joined = parse_url(urljoin(url, target.encode("latin-1").decode("utf-8", "replace")))
             inside = joined._replace(auth=None, fragment=None).url
             if joined.scheme in ("http", "https") and origin(inside) == self._origin:
                 return inside
-        except ValueError:  # urllib3's LocationParseError is one
+        except ValueError:  # LocationParseError is one
             raise TryAgainError("the redirect has no valid address", code="redirect") from None
         raise TryAgainError("the redirect leads to another origin", code="redirect")
 

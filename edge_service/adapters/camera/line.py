@@ -4,6 +4,8 @@ What is overridden is little: how a socket comes to be, and what is noted when a
 HTTP, requests the session.
 """
 
+# ruff: noqa: ANN401 (the signatures are the libraries')
+
 from __future__ import annotations
 
 import ssl

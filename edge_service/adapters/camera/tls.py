@@ -1,5 +1,7 @@
 """TLS to cameras: whom we trust, and a handshake under the fetch's deadline."""
 
+# ruff: noqa: ANN401 (the signatures are the libraries')
+
 from __future__ import annotations
 
 import ssl

@@ -11,7 +11,8 @@ from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import TYPE_CHECKING, Final
 
 import requests
-from urllib3.exceptions import HTTPError
+from requests.exceptions import InvalidHeader, InvalidURL
+from urllib3.exceptions import HTTPError, LocationParseError
 
 from edge_service.errors import BadItemError, TryAgainError
 
@@ -32,19 +33,19 @@ def told(error: Exception, call: Call) -> TryAgainError | BadItemError:
     if call.aborted:
         return call.late()
     chain = list(_chain(error))
-    if any(isinstance(one, IncompleteRead) for one in chain):
+    if _has(chain, IncompleteRead):
         return BadItemError("the answer ended early", reason="truncated")
-    for one in chain:
-        if isinstance(one, ssl.SSLError):
-            return TryAgainError(f"the TLS connection broke: {one.reason or 'error'}", code="tls")
-    for one in chain:
-        if isinstance(one, RemoteDisconnected | ConnectionError):
-            return TryAgainError(f"the connection was closed while {call.stage}", code="reset")
-    if any(isinstance(one, HTTPException) for one in chain):
-        return TryAgainError("the answer is no HTTP", code="reset")
-    if any(isinstance(one, ValueError) for one in chain):
+    if _has(chain, ssl.SSLError):
+        return TryAgainError("the TLS connection broke", code="tls")
+    if _has(chain, RemoteDisconnected, ConnectionError):
+        return TryAgainError(f"the connection was closed while {call.stage}", code="reset")
+    if _has(chain, UnicodeError, LocationParseError, InvalidURL, InvalidHeader):
         return TryAgainError("the address or a header cannot be sent", code="connect")
-    return TryAgainError(f"the connection broke while {call.stage}", code="reset")
+    return TryAgainError("the answer is no HTTP", code="reset")
+
+
+def _has(chain: list[BaseException], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(one, kinds) for one in chain)
 
 
 def root(error: BaseException) -> BaseException:
