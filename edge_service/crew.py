@@ -46,9 +46,7 @@ class Crew:
             if self._idle:
                 self._idle.pop().notify()
             elif len(self._threads) < self._limit:
-                thread = threading.Thread(
-                    target=self._work, name=f"{self._name}-{len(self._threads) + 1}", daemon=True
-                )
+                thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads) + 1}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
