@@ -300,11 +300,15 @@ class Outcome:
 
 
 class Destination(Protocol):
-    """Where frames go. One committer: called by the delivery thread only."""
+    """Where frames go. One committer: called by the delivery thread only (``close`` by any)."""
 
-    def deliver(self, batch: Sequence[Outgoing]) -> list[Outcome]:
-        """One outcome per frame, in order. Raises TryAgainError (network, rate limit, 5xx: nothing more is known of
-        this batch) or PersonNeededError (link, quota): the lane waits and the batch goes back to pending.
+    def deliver(self, pieces: Iterable[Sequence[Outgoing]]) -> Iterator[Sequence[Outcome]]:
+        """Send frames as they are pulled from ``pieces``, and give their outcomes as they become known, in any order.
+
+        A piece is pulled when there is room for it; it travels in one request where the destination can do that. Each
+        frame gets one outcome. Raises TryAgainError (network, rate limit, 5xx) or PersonNeededError (link, quota): the
+        lane waits, and all frames without an outcome go back to pending: of these it is certain that none was stored
+        (those in doubt came out as ``again`` before).
         """
 
     def probe(self) -> None:
