@@ -142,19 +142,17 @@ class FrameStore(Protocol):
     def claim(self, frames: Sequence[Frame]) -> list[Frame]:
         """Pending to uploading; returns those that were still pending."""
 
-    def release(
-        self, frame_ids: Iterable[int], *, retry_at: datetime | None = None, maybe_there: bool = True
-    ) -> None:
+    def release(self, frame_ids: Iterable[int], *, retry_at: datetime | None = None, maybe_there: bool = True) -> None:
         """Uploading back to pending (``retry_at``: not before). ``maybe_there`` False: surely nothing was stored."""
 
     def delivered(self, receipts: Sequence[Receipt]) -> None:
         """Store receipts and state delivered. Also for a dropped frame (late receipt)."""
 
     def repath(self, frame_id: int, path: str) -> Frame:
-        """Give a frame another remote path (its own was taken by other content); bumped on if a frame of ours has it."""
+        """Give a frame another remote path (its own was taken by other content), unique among ours."""
 
     def requeue(self, frame_ids: Iterable[int]) -> list[Frame]:
-        """Delivered back to pending (found missing at the destination); returns those whose local file is still here."""
+        """Delivered back to pending (missing at the destination); returns those whose local file is still here."""
 
     def receipts(self, camera: str, begin: datetime, end: datetime) -> Iterator[tuple[Frame, Receipt]]:
         """Delivered frames of [begin, end) with their receipts, by time."""

@@ -50,9 +50,8 @@ class Ballast:
         try:
             if self.free_bytes() < 2 * BALLAST_BYTES:
                 return False
-            with self._path.open("wb", buffering=0, opener=_private) as handle:
-                for _ in range(BALLAST_BYTES // _CHUNK):
-                    handle.write(os.urandom(_CHUNK))
+            with open(self._path, "wb", buffering=0, opener=_private) as handle:
+                handle.writelines(os.urandom(_CHUNK) for _ in range(BALLAST_BYTES // _CHUNK))
                 os.fsync(handle.fileno())
         except OSError:
             with contextlib.suppress(OSError):

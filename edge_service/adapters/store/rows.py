@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row
 
+    AnyRow = Row[*tuple[Any, ...]]
+
 COLUMNS = (
     frames.c.id,
     frames.c.camera,
@@ -49,7 +51,7 @@ def moment(ms: int | None) -> datetime | None:
     return None if ms is None else from_ms(ms)
 
 
-def frame_of(row: Row[Any], camera: str) -> Frame:
+def frame_of(row: AnyRow, camera: str) -> Frame:
     """The frame of a row of COLUMNS."""
     return Frame(
         id=row.id,

@@ -112,7 +112,7 @@ class SpoolFiles:
         """Move a file to another folder of the same disk, under the same name."""
         try:
             folder, name = self._place(file, make=False)
-            target, _ = other._place(file)  # noqa: SLF001  the same class
+            target, _ = other._place(file)
             os.rename(name, name, src_dir_fd=folder, dst_dir_fd=target)
             os.fsync(target)
         except FileNotFoundError as error:

@@ -42,9 +42,7 @@ _MOVE_HOUR = (
 )
 _MOVE_DAY = (
     update(days)
-    .where(
-        days.c.camera == bindparam("camera_id"), days.c.begin <= bindparam("at_ms"), days.c.end > bindparam("at_ms")
-    )
+    .where(days.c.camera == bindparam("camera_id"), days.c.begin <= bindparam("at_ms"), days.c.end > bindparam("at_ms"))
     .values({name: days.c[name] + bindparam(f"add_{name}") for name in SUM_COLUMNS})
 )
 _FIND = select(cameras.c.id).where(cameras.c.camera == bindparam("name"))

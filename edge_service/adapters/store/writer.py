@@ -152,7 +152,7 @@ class Writer:
             if any(one.by <= now for one in batch):
                 return self._take_all(batch)
 
-    def _next(self, batch: list[_Job]) -> _Job | None | bool:
+    def _next(self, batch: list[_Job]) -> _Job | bool | None:
         """The next change, None to end, True when a deadline came."""
         limit = min((job.by for job in batch), default=float("inf")) - time.monotonic()
         if self._ballast.missing:
@@ -187,12 +187,11 @@ class Writer:
 
     def _together(self, batch: list[_Job]) -> None:
         """All in one transaction; raises when the disk or the whole transaction failed, nothing is written then."""
-        results: list[tuple[_Job, object, Exception | None]] = []
         connection = self._connected()
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            for job in batch:
-                results.append((job, *self._attempt(connection, job, alone=len(batch) == 1)))
+            alone = len(batch) == 1
+            results = [(job, *self._attempt(connection, job, alone=alone)) for job in batch]
             connection.exec_driver_sql("COMMIT")
         except BaseException:
             self._roll_back(connection)
