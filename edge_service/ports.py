@@ -260,10 +260,8 @@ class LedgerStore(Protocol):
     def sums(self, camera: str, begin: datetime, end: datetime) -> Sums:
         """Recorded sums over [begin, end); cut runs are counted by their part inside."""
 
-    def note_result(
-        self, camera: str, fate: Fate, reason: str, detail: str, at: datetime, *, extra: bool = False
-    ) -> None:
-        """Remember a camera's last result that is not a kept frame. An ``extra`` try counts for no failure."""
+    def note_result(self, camera: str, fate: Fate, reason: str, detail: str, *, extra: bool = False) -> None:
+        """Remember a camera's last result that is not a kept frame; an ``extra`` try is no failure of a slot."""
 
 
 class Memory(Protocol):

@@ -133,7 +133,7 @@ class Shots:
         if done.frame is not None:
             self._kept(done.frame)
         else:
-            self._ledger.note_result(camera, done.fate, done.reason, done.detail, now, extra=shot.slot is None)
+            self._ledger.note_result(camera, done.fate, done.reason, done.detail, extra=shot.slot is None)
         if shot.slot is not None or done.fate is not Fate.FAILED:
             self._judge(camera, done, now)
         self._tell(camera, done, now)
