@@ -224,6 +224,9 @@ class LedgerStore(Protocol):
     def slots_kept(self, camera: str, segment: int, begin: datetime, end: datetime) -> list[datetime]:
         """Times of kept slots of one segment in [begin, end)."""
 
+    def recorded(self, segment: int, after: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
+        """(first, last) slot, both included, of what has its record in (after, until]: runs, and kept slots singly."""
+
     def sums(self, camera: str, begin: datetime, end: datetime) -> Sums:
         """Recorded sums over [begin, end); cut runs are counted by their part inside."""
 
