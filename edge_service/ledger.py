@@ -58,7 +58,7 @@ def fill(  # noqa: PLR0913 - one stretch and all that can explain it
     runs: list[Run] = []
     for stretch in plan.stretches(after, until):
         missed = (default, reason) if stretch.inside else (Fate.OUTSIDE, "")
-        for first, last, is_taken in split(_span(stretch), stretch.step_s, taken):
+        for first, last, is_taken in split(span_of(stretch), stretch.step_s, taken):
             if is_taken:
                 continue
             for begin, end, is_stopped in split((first, last), stretch.step_s, stopped):
@@ -141,8 +141,9 @@ def _append(runs: list[Run], run: Run) -> None:
         runs.append(run)
 
 
-def _span(stretch: Stretch) -> Span:
-    return _whole(stretch.first), _whole(stretch.last)
+def span_of(slots: Stretch | Run) -> Span:
+    """First and last slot in Unix seconds."""
+    return _whole(slots.first), _whole(slots.last)
 
 
 def _whole(moment: datetime) -> int:
