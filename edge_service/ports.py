@@ -224,11 +224,16 @@ class LedgerStore(Protocol):
     def slots_kept(self, camera: str, segment: int, begin: datetime, end: datetime) -> list[datetime]:
         """Times of kept slots of one segment in [begin, end)."""
 
+    def recorded(self, segment: int, begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+        """First and last slot of all records (kept frames and runs) of one segment that touch (begin, end]."""
+
     def sums(self, camera: str, begin: datetime, end: datetime) -> Sums:
         """Recorded sums over [begin, end); cut runs are counted by their part inside."""
 
-    def note_result(self, camera: str, fate: Fate, reason: str, detail: str, at: datetime) -> None:
-        """Remember a camera's last result that is not a kept frame (extra tries too)."""
+    def note_result(
+        self, camera: str, fate: Fate, reason: str, detail: str, at: datetime, *, extra: bool = False
+    ) -> None:
+        """Remember a camera's last result that is not a kept frame. An ``extra`` try counts for no failure."""
 
 
 class Memory(Protocol):
