@@ -224,14 +224,16 @@ class LedgerStore(Protocol):
     def slots_kept(self, camera: str, segment: int, begin: datetime, end: datetime) -> list[datetime]:
         """Times of kept slots of one segment in [begin, end)."""
 
-    def recorded(self, segment: int, after: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
-        """(first, last) slot, both included, of what has its record in (after, until]: runs, and kept slots singly."""
+    def recorded(self, segment: int, begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+        """First and last slot of all records (kept frames and runs) of one segment that touch (begin, end]."""
 
     def sums(self, camera: str, begin: datetime, end: datetime) -> Sums:
         """Recorded sums over [begin, end); cut runs are counted by their part inside."""
 
-    def note_result(self, camera: str, fate: Fate, reason: str, detail: str, at: datetime) -> None:
-        """Remember a camera's last result that is not a kept frame (extra tries too)."""
+    def note_result(
+        self, camera: str, fate: Fate, reason: str, detail: str, at: datetime, *, extra: bool = False
+    ) -> None:
+        """Remember a camera's last result that is not a kept frame. An ``extra`` try counts for no failure."""
 
 
 class Memory(Protocol):
@@ -303,11 +305,15 @@ class Outcome:
 
 
 class Destination(Protocol):
-    """Where frames go. One committer: called by the delivery thread only."""
+    """Where frames go. One committer: called by the delivery thread only (``close`` by any)."""
 
-    def deliver(self, batch: Sequence[Outgoing]) -> list[Outcome]:
-        """One outcome per frame, in order. Raises TryAgainError (network, rate limit, 5xx: nothing more is known of
-        this batch) or PersonNeededError (link, quota): the lane waits and the batch goes back to pending.
+    def deliver(self, pieces: Iterable[Sequence[Outgoing]]) -> Iterator[Sequence[Outcome]]:
+        """Send frames as they are pulled from ``pieces``, and give their outcomes as they become known, in any order.
+
+        A piece is pulled when there is room for it; it travels in one request where the destination can do that. Each
+        frame gets one outcome. Raises TryAgainError (network, rate limit, 5xx) or PersonNeededError (link, quota): the
+        lane waits, and all frames without an outcome go back to pending: of these it is certain that none was stored
+        (those in doubt came out as ``again`` before).
         """
 
     def probe(self) -> None:

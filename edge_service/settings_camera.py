@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, SecretStr, model_validator
 
@@ -24,6 +24,10 @@ from edge_service.setting_types import (
     read_text,
     refuse,
 )
+from edge_service.url_secrets import redact_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DEFAULT_INTERVAL: Final = 300
 _MOST_TIMES: Final = 288
@@ -207,6 +211,10 @@ class CameraSettings(BaseModel):
         if self.interval is not None and self.at is not None:
             refuse("not_allowed", "has both interval and at", "one of interval and at")
         return self
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
+        """The fields for repr and str, with the source redacted."""
+        return [(name, redact_url(self.source) if name == "source" else v) for name, v in super().__repr_args__()]
 
     @property
     def times(self) -> tuple[str, ...]:
