@@ -33,9 +33,9 @@ class Fault:
     place: str = ""
 
     def line(self) -> str:
-        """One line for people: ``PLACE: dotted.path: what is wrong, what is allowed``."""
+        """One line for people: ``PLACE: dotted.path: what is wrong, allowed: what would be``."""
         head = f"{self.place}: " if self.place else ""
-        tail = f", {self.allowed}" if self.allowed else ""
+        tail = f", allowed: {self.allowed}" if self.allowed else ""
         return f"{head}{self.path}: {self.message}{tail}"
 
 
