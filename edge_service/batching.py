@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from edge_service.daytimes import parse_hours
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime, time
+    from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from edge_service.frame import Frame
+    from edge_service.settings_parts import UploadSettings
 
 LIVE = timedelta(minutes=15)
 """A frame younger than this is live; older ones are backlog, which waits for ``upload.hours``."""
@@ -26,35 +29,28 @@ PIECE_FRAMES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Hours:
-    """The daily stretch in which the backlog may be sent: ``begin`` included, ``end`` not; may pass midnight."""
-
-    begin: time
-    end: time
-
-    def open_at(self, local: datetime) -> bool:
-        """Whether ``local`` (node-local wall time) lies inside; equal ends mean the whole day."""
-        wall = local.time()
-        if self.begin == self.end:
-            return True
-        if self.begin < self.end:
-            return self.begin <= wall < self.end
-        return wall >= self.begin or wall < self.end
-
-
-@dataclass(frozen=True, slots=True)
 class Pace:
-    """``upload`` of the settings: seconds, bytes, bytes per second (0: no limit), the backlog's hours (none: always)."""
+    """``upload`` of the settings: seconds, bytes, bytes/s (0: no limit), backlog hours in seconds of the day."""
 
     batch_seconds: float = 2.0
     memory: int = 16 * 1024 * 1024
     max_bytes_per_second: int = 0
-    hours: tuple[Hours, ...] = ()
+    hours: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, upload: UploadSettings) -> Pace:
+        """The settings' values, the hours read."""
+        return cls(upload.batch_seconds, upload.memory, upload.max_bytes_per_second, parse_hours(upload.hours))
 
 
-def backlog_open(hours: Sequence[Hours], now: datetime, zone: ZoneInfo) -> bool:
-    """Whether backlog may be sent now; no hours at all means always."""
-    return not hours or any(span.open_at(now.astimezone(zone)) for span in hours)
+def backlog_open(hours: tuple[int, int] | None, now: datetime, zone: ZoneInfo) -> bool:
+    """Whether backlog may be sent now: begin included, end not, node-local; may pass midnight. None means always."""
+    if hours is None:
+        return True
+    wall = now.astimezone(zone)
+    second = wall.hour * 3600 + wall.minute * 60 + wall.second
+    begin, end = hours
+    return begin <= second < end if begin < end else second >= begin or second < end
 
 
 def is_live(frame: Frame, now: datetime) -> bool:

@@ -27,7 +27,7 @@ class Crew:
         self._name = name
         self._limit = limit
         self._died = died
-        self._lock = threading.Condition()
+        self._lock = threading.Lock()
         self._jobs: deque[Callable[[], None]] = deque()
         self._idle: list[threading.Condition] = []
         self._threads: list[threading.Thread] = []

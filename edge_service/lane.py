@@ -7,7 +7,7 @@ may be called from any. The lane decides and records; it opens no file, socket o
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -80,9 +80,7 @@ class Lane:
         self._noticed: float | None = None
         self._stopping = False
         self._forced = False
-        self._owed: set[int] = set()
-        self._doubtful: set[int] = set()
-        self._seen: set[int] = set()
+        self._owed: dict[int, bool] = {}
         self._names: dict[int, tuple[str, int]] = {}
 
     def wake(self) -> None:
@@ -153,16 +151,21 @@ class Lane:
         except (TryAgainError, PersonNeededError) as error:
             return self._wait_after(error)
         finally:
-            self._give_back(travel.frames)
+            self._give_back(travel.frames.values())
         # without progress never spin, whatever the destination says
         return 0.0 if travel.settled else backoff.RETRY.delay(1, self._clocks.chance())
 
-    def _give_back(self, frame_ids: Iterable[int]) -> None:
-        """Uploading back to pending; what the spool's disk refuses now is given back at a later step."""
-        self._owed.update(frame_ids)
-        if self._owed:
-            self._store.release(sorted(self._owed))
-            self._owed.clear()
+    def _give_back(self, frames: Iterable[Frame]) -> None:
+        """Uploading back to pending; what the spool's disk refuses now is given back at a later step.
+
+        Frames without an outcome were not stored in this run; those in doubt from before stay so.
+        """
+        self._owed.update((frame.id, frame.maybe_there) for frame in frames)
+        for doubt in (False, True):
+            ids = [frame_id for frame_id, maybe in self._owed.items() if maybe is doubt]
+            if ids:
+                self._store.release(ids, maybe_there=doubt)
+        self._owed.clear()
 
     def _collecting(self) -> float | None:
         """0.0 when frames are due and were collected long enough, seconds until then, None when nothing is due."""
@@ -204,24 +207,20 @@ class Lane:
             chosen = self._choose(self._budget(), self._clocks.now())
             if not chosen:
                 return
-            tried = {frame.id: frame.attempts for frame in chosen}
             claimed = self._store.claim(chosen)
             travel.frames.update((frame.id, frame) for frame in claimed)
-            piece = [out for frame in claimed if (out := self._read(frame, tried[frame.id], travel)) is not None]
+            piece = [out for frame in claimed if (out := self._read(frame, travel)) is not None]
             self._bucket.take(sum(len(out.data) for out in piece))
             if piece:
                 yield piece
 
-    def _read(self, frame: Frame, tried: int, travel: _Travel) -> Outgoing | None:
+    def _read(self, frame: Frame, travel: _Travel) -> Outgoing | None:
         try:
             data = self._store.read(frame)
         except BadItemError as error:
             self._set_aside(frame, error.reason, travel)
             return None
-        # tried by a process that is gone: nobody knows how that ended
-        maybe = frame.id in self._doubtful or (tried > 0 and frame.id not in self._seen)
-        self._seen.add(frame.id)
-        return Outgoing(frame, data, maybe_there=maybe)
+        return Outgoing(frame, data, maybe_there=frame.maybe_there)
 
     def _settle(self, outcomes: Sequence[Outcome], travel: _Travel) -> int:
         """Record each outcome its own way; returns the bytes delivered."""
@@ -236,11 +235,12 @@ class Lane:
                 self._settle_one(outcome, frame, travel)
         if not receipts:
             return 0
-        self._doubtful.update(frame.id for frame in frames)  # until the receipts are on disk
+        # if the disk refuses the receipts, the frames go back as perhaps stored
+        travel.frames.update((frame.id, replace(frame, maybe_there=True)) for frame in frames)
         self._store.delivered(receipts)
         for frame in frames:
             del travel.frames[frame.id]
-            self._forget(frame.id)
+            self._names.pop(frame.id, None)
         travel.settled += len(receipts)
         if self._condition.trouble:
             _log.info("Delivery works again.")
@@ -255,18 +255,16 @@ class Lane:
         del travel.frames[frame.id]
         if outcome.taken:
             self._rename(frame)
-            self._store.release([frame.id])
+            self._store.release([frame.id], maybe_there=False)
             travel.settled += 1
             return
         # an unknown end (or another hash than ours): looked at before it is sent again
-        self._doubtful.add(frame.id)
         after = backoff.RETRY.cap_s if outcome.again is None else outcome.again
         self._store.release([frame.id], retry_at=self._clocks.now() + timedelta(seconds=after))
 
     def _rename(self, frame: Frame) -> None:
         base, number = self._names.get(frame.id, (frame.path, 1))
         self._names[frame.id] = (base, number + 1)
-        self._doubtful.discard(frame.id)
         path = numbered(base, number + 1)
         _log.warning("%s is taken by other content: the frame goes to %s.", frame.path, path)
         self._store.repath(frame.id, path)
@@ -275,13 +273,8 @@ class Lane:
         _log.error("Frame %d of %s can never be delivered: %s.", frame.id, frame.camera, reason)
         self._store.quarantine_frame(frame.id, reason)
         del travel.frames[frame.id]
-        self._forget(frame.id)
+        self._names.pop(frame.id, None)
         travel.settled += 1
-
-    def _forget(self, frame_id: int) -> None:
-        self._doubtful.discard(frame_id)
-        self._seen.discard(frame_id)
-        self._names.pop(frame_id, None)
 
     def _wait_after(self, error: TryAgainError | PersonNeededError) -> float | None:
         """Note why sending stops; returns the seconds to wait (None while stopping)."""
@@ -297,5 +290,4 @@ class Lane:
     def _tidy(self) -> None:
         dropped = self._housekeeping.tidy(self._clocks.now(), self._clocks.monotonic())
         if dropped:
-            self._seen.difference_update(frame.id for frame in dropped)
             self._post(DeliveryReport(self._condition.state, code=self._condition.code, dropped=tuple(dropped)))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge_service.settings_parts import SpoolSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +18,12 @@ class SpoolLimits:
     min_free_bytes: int = 0
     keep_delivered: timedelta = timedelta(days=1)
     when_full: str = "thin"
+
+    @classmethod
+    def of(cls, spool: SpoolSettings) -> SpoolLimits:
+        """The settings' values."""
+        keep = timedelta(seconds=spool.keep_delivered)
+        return cls(spool.max_bytes, spool.min_free_bytes, keep, spool.when_full)
 
 
 def headroom(limits: SpoolLimits, typical: int) -> int:

@@ -1,4 +1,4 @@
-"""Between the slots and the world: hands shots to the workers, and tells what they came to. Owned by the control thread.
+"""Between the slots and the world: hands shots to the workers, tells what they came to. Owned by the control thread.
 
 Fulfils :class:`edge_service.slots.Outlook`.
 """
@@ -133,7 +133,7 @@ class Shots:
         if done.frame is not None:
             self._kept(done.frame)
         else:
-            self._ledger.note_result(camera, done.fate, done.reason, done.detail, now, extra=shot.slot is None)
+            self._ledger.note_result(camera, done.fate, done.reason, done.detail, extra=shot.slot is None)
         if shot.slot is not None or done.fate is not Fate.FAILED:
             self._judge(camera, done, now)
         self._tell(camera, done, now)

@@ -20,8 +20,9 @@ from edge_service.retention import SpoolLimits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from edge_service.frame import NewFrame
     from edge_service.messages import DeliveryReport
-    from edge_service.ports import Destination
+    from edge_service.ports import Destination, PathFor, UnsureFrame
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -81,7 +82,7 @@ class MemoryStore:
         self.frames: dict[int, Frame] = {}
         self.data: dict[int, bytes] = {}
         self.retry_at: dict[int, datetime] = {}
-        self.receipts: dict[int, Receipt] = {}
+        self.proofs: dict[int, Receipt] = {}
         self.reasons: dict[int, str] = {}
         self.commits = 0
         self.refuse_receipts: list[Exception] = []
@@ -128,10 +129,10 @@ class MemoryStore:
         still = [f for f in frames if self.frames[f.id].state is State.PENDING]
         return [self._set(f.id, state=State.UPLOADING, attempts=f.attempts + 1) for f in still]
 
-    def release(self, frame_ids: Iterable[int], *, retry_at: datetime | None = None) -> None:
+    def release(self, frame_ids: Iterable[int], *, retry_at: datetime | None = None, maybe_there: bool = True) -> None:
         for frame_id in frame_ids:
             if self.frames[frame_id].state is State.UPLOADING:
-                self._set(frame_id, state=State.PENDING)
+                self._set(frame_id, state=State.PENDING, maybe_there=maybe_there)
                 self.retry_at.pop(frame_id, None)
                 if retry_at is not None:
                     self.retry_at[frame_id] = retry_at
@@ -141,7 +142,7 @@ class MemoryStore:
         if self.refuse_receipts:
             raise self.refuse_receipts.pop()
         for receipt in receipts:
-            self.receipts[receipt.frame_id] = receipt
+            self.proofs[receipt.frame_id] = receipt
             self._set(receipt.frame_id, state=State.DELIVERED, delivered_at=receipt.at, rev=receipt.rev)
 
     def repath(self, frame_id: int, path: str) -> Frame:
@@ -186,7 +187,28 @@ class MemoryStore:
     def spool_bytes(self) -> int:
         return sum(len(data) for data in self.data.values())
 
-    def keep(self, new: object, path_for: object) -> Frame:
+    def keep(self, new: NewFrame, path_for: PathFor) -> Frame:
+        raise NotImplementedError
+
+    def requeue(self, frame_ids: Iterable[int]) -> list[Frame]:
+        raise NotImplementedError
+
+    def receipts(self, camera: str, begin: datetime, end: datetime) -> Iterator[tuple[Frame, Receipt]]:
+        raise NotImplementedError
+
+    def find(self, frame_id: int) -> Frame | None:
+        raise NotImplementedError
+
+    def unsure_frames(self) -> list[UnsureFrame]:
+        raise NotImplementedError
+
+    def settle_time(self, frame_id: int, slot_at: datetime | None, captured_at: datetime, path: str) -> Frame:
+        raise NotImplementedError
+
+    def unnamed(self, limit: int) -> list[Frame]:
+        raise NotImplementedError
+
+    def name_frame(self, frame_id: int, path: str) -> Frame | None:
         raise NotImplementedError
 
 

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_service.backoff import PROBE_LINK, RETRY, Backoff, probe_wait
-from edge_service.batching import Bucket, Hours, Speed, backlog_open, choose, eta_s, piece_bytes
+from edge_service.batching import Bucket, Pace, Speed, backlog_open, choose, eta_s, piece_bytes
 from edge_service.collisions import numbered
 from edge_service.content_hash import content_hash
 from edge_service.retention import SpoolLimits, bytes_over
+from edge_service.settings_parts import SpoolSettings, UploadSettings
 from tests.delivery_kit import START, make_frame
 
 MiB = 1024 * 1024
@@ -40,16 +41,16 @@ def test_a_dead_link_is_probed_at_most_every_five_minutes() -> None:
 def test_backlog_hours_include_their_begin_but_not_their_end(wall: str, is_open: bool) -> None:  # noqa: FBT001
     berlin = ZoneInfo("Europe/Berlin")
     now = datetime.combine(START.date(), time.fromisoformat(wall), berlin).astimezone(UTC)
-    assert backlog_open([Hours(time(1), time(6))], now, berlin) is is_open
+    assert backlog_open((3600, 6 * 3600), now, berlin) is is_open
 
 
 def test_backlog_hours_may_pass_midnight_and_none_means_always() -> None:
     utc = ZoneInfo("UTC")
-    night = [Hours(time(22), time(6))]
+    night = (22 * 3600, 6 * 3600)
     assert backlog_open(night, START.replace(hour=23), utc)
     assert backlog_open(night, START.replace(hour=5), utc)
     assert not backlog_open(night, START.replace(hour=12), utc)
-    assert backlog_open([], START, utc)
+    assert backlog_open(None, START, utc)
 
 
 def test_a_piece_holds_at_least_one_frame_and_no_more_than_its_bytes() -> None:
@@ -133,3 +134,9 @@ def test_the_content_hash_is_dropboxs_own_beyond_one_block() -> None:
 
     data = bytes(range(256)) * 40_000
     assert content_hash(memoryview(data)) == reference(data)
+
+
+def test_pace_and_limits_come_from_the_settings() -> None:
+    assert Pace.of(UploadSettings.model_validate({"hours": "01:00-06:00"})) == Pace(hours=(3600, 21600))
+    limits = SpoolLimits.of(SpoolSettings.model_validate({"keep_delivered": "1h", "max_bytes": "1GB"}))
+    assert limits == SpoolLimits(10**9, 200 * 10**6, timedelta(hours=1), "thin")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import time, timedelta
+from datetime import timedelta
 
 import pytest
 
-from edge_service.batching import Hours, Pace
+from edge_service.batching import Pace
 from edge_service.errors import PersonNeededError, TryAgainError
 from edge_service.ports import Outcome
 from edge_service.retention import SpoolLimits
@@ -18,7 +18,7 @@ def test_a_kept_frame_is_delivered_with_receipt_and_reported() -> None:
     frame = bench.store.add(b"one")
     bench.lane.step()
     assert bench.remote.files == {frame.path: b"one"}
-    assert bench.store.receipts[1].content_hash == frame.content_hash
+    assert bench.store.proofs[1].content_hash == frame.content_hash
     assert [r.delivered[0].id for r in bench.reports if r.delivered] == [1]
     bench.lane.step()
     assert bench.states_said() == ["ok", "idle"]
@@ -95,7 +95,7 @@ def test_a_frame_tried_by_a_process_that_is_gone_is_looked_for() -> None:
     bench = Bench()
     frame = bench.store.add(b"mine")
     bench.store.claim([frame])
-    bench.store.release([1])
+    bench.store.release([1])  # what the next start does
     bench.lane.step()
     assert bench.remote.looked == [1]
 
@@ -182,7 +182,7 @@ def test_without_a_link_the_lane_is_offline_and_without_the_network_too() -> Non
 
 
 def test_backlog_waits_for_its_hours_while_live_frames_go() -> None:
-    bench = Bench(pace=Pace(batch_seconds=0.0, hours=(Hours(time(13), time(14)),)))
+    bench = Bench(pace=Pace(batch_seconds=0.0, hours=(13 * 3600, 14 * 3600)))
     bench.store.add(b"old", at=START - timedelta(hours=3))
     bench.store.add(b"new", at=START)
     bench.run(60)

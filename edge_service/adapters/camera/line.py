@@ -29,10 +29,13 @@ class PlainLine(HTTPConnection):
     call: Call
     dialer: Dialer
     _fresh = False
+    _next_stage = "waiting for the answer"
 
     def _new_conn(self) -> socket.socket:
         self._fresh = True
-        return self.dialer.dial(self._dns_host.strip("[]"), self.port)
+        sock = self.dialer.dial(self._dns_host.strip("[]"), self.port)
+        self.call.stage = self._next_stage
+        return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         """As HTTPConnection.request; a kept connection's other end is checked again."""
@@ -50,9 +53,10 @@ class PlainLine(HTTPConnection):
 class TlsLine(PlainLine, HTTPSConnection):
     """HTTPS under a call's deadline."""
 
+    _next_stage = "shaking hands (TLS)"
+
     def connect(self) -> None:
         """Dial and shake hands. Raises TryAgainError(tls) beside what dialing raises."""
-        self.call.stage = "shaking hands (TLS)"
         try:
             super().connect()
         except TimeoutError:

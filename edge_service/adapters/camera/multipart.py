@@ -63,9 +63,10 @@ class _Stream:
             if len(self._data) > _MOST_HEAD:
                 raise BadItemError("the stream has no part where one should begin", reason="not_image")
             self._more()
-        length = _LENGTH.search(self._data, begin, end.end())
+        found = _LENGTH.search(self._data, begin, end.end())
+        length = int(found[1]) if found else None
         del self._data[: end.end()]
-        return int(length[1]) if length else None
+        return length
 
     def _learn(self, begin: int) -> None:
         """The header named no boundary: it is the first line that begins with two dashes."""

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
     from edge_service.adapters.camera.call import Call
 
-LIBRARY_ERRORS: Final = (requests.RequestException, HTTPError, HTTPException, OSError, ValueError)
-"""All that a request over our own sockets raises beside our own errors (ValueError: an address or header that cannot
-be sent)."""
+LIBRARY_ERRORS: Final = (requests.RequestException, HTTPError, HTTPException, OSError, UnicodeError)
+"""All that a request over our own sockets raises beside our own errors (UnicodeError: a header that cannot be sent)."""
 
 _SCHEMES: Final = ("Basic", "Digest", "Bearer", "NTLM", "Negotiate")
 
