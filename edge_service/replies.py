@@ -87,9 +87,7 @@ def accepted(data: Mapping[str, object] | None = None, message: str = "") -> Out
     return Outcome(ACCEPTED, data=data, message=message)
 
 
-def error(
-    code: str, message: str, errors: Iterable[Fault] = (), data: Mapping[str, object] | None = None
-) -> Outcome:
+def error(code: str, message: str, errors: Iterable[Fault] = (), data: Mapping[str, object] | None = None) -> Outcome:
     """It was not done."""
     return Outcome(ERROR, code, message, tuple(errors), data)
 
