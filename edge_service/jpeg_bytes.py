@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import ceil
 from typing import Final, Literal
 
 from edge_service.errors import BadItemError
@@ -171,7 +172,7 @@ class _Walk:
         seen = [found[1][0] & 7 for found in _RESTART.finditer(self._data, begin, end)]
         if any(number != place & 7 for place, number in enumerate(seen)):
             raise _damaged("a stretch of it is missing")
-        if len(seen) < -(-self._units(names) // self._restart_every) - 1:
+        if len(seen) < ceil(self._units(names) / self._restart_every) - 1:
             raise _damaged("a stretch of it is missing")
 
     def _units(self, names: bytes) -> int:
@@ -180,10 +181,10 @@ class _Walk:
         most_down = max(down for _, down in self._sampling.values())
         width, height = self._size
         if len(names) > 1:
-            return -(-width // (8 * most_across)) * -(-height // (8 * most_down))
+            return ceil(width / (8 * most_across)) * ceil(height / (8 * most_down))
         across, down = self._sampling[names[0]]
-        columns = -(-(-(-width * across // most_across)) // 8)
-        rows = -(-(-(-height * down // most_down)) // 8)
+        columns = ceil(ceil(width * across / most_across) / 8)
+        rows = ceil(ceil(height * down / most_down) / 8)
         return columns * rows
 
     def _complete(self) -> None:

@@ -13,7 +13,6 @@ import hashlib
 import re
 import secrets
 import socket
-import ssl
 import struct
 import threading
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 from edge_service.adapters.test_pattern import draw_pattern
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
     Behaviour = Callable[["Visit"], None]

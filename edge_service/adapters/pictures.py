@@ -135,8 +135,8 @@ def _small(data: bytes, shape: Shape, max_side: int) -> Image:
     try:
         with _open(data if shape.jpeg is None else shape.jpeg.bare(data), shape) as image:
             image.draft("RGB", (max_side, max_side))
-            # for a palette nearest is all that thumbnail can; colours first
-            small = image if image.mode in ("RGB", "L") else image.convert("RGB")
+            # of a palette no average can be taken: colours first
+            small: Image = image if image.mode in ("RGB", "L") else image.convert("RGB")
             small.thumbnail((max_side, max_side), reducing_gap=2.0)
             turn = _UPRIGHT.get(shape.jpeg.orientation if shape.jpeg else 1)
             return small.transpose(turn) if turn is not None else small.copy()
