@@ -154,7 +154,7 @@ def one_kill(folder: Path, tale: Tale, seed: int) -> list[str]:
     wait_until_ready = dice.randrange(_FROM_THE_START) > 0
     with os.fdopen(read, "rb", buffering=0) as pipe:
         early = b""
-        while wait_until_ready and not b"ready\n" in early:
+        while wait_until_ready and b"ready\n" not in early:
             some = pipe.read(4096)
             if not some:
                 break

@@ -130,7 +130,10 @@ def _unique_faults(db: sqlite3.Connection) -> Iterator[str]:
     for what, query in (
         ("number", "SELECT camera, number FROM frames GROUP BY 1, 2 HAVING count(*) > 1"),
         ("path", "SELECT lower(path) FROM frames WHERE path <> '' GROUP BY 1 HAVING count(*) > 1"),
-        ("slot", "SELECT camera, segment, slot_at FROM frames WHERE slot_at IS NOT NULL GROUP BY 1,2,3 HAVING count(*)>1"),
+        (
+            "slot",
+            "SELECT camera, segment, slot_at FROM frames WHERE slot_at IS NOT NULL GROUP BY 1,2,3 HAVING count(*)>1",
+        ),
     ):
         yield from (f"{what} twice: {tuple(row)}" for row in db.execute(query))
     (answer,) = db.execute("PRAGMA integrity_check(1)").fetchone()
