@@ -55,12 +55,12 @@ def main(argv: list[str] | None = None) -> int:
     except SettingsError as error:
         if arguments.debug:
             raise
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 2
     except EdgeServiceError as error:
         if arguments.debug:
             raise
-        print(f"edge-service {arguments.command}: {error}", file=sys.stderr)
+        sys.stderr.write(f"edge-service {arguments.command}: {error}\n")
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -50,6 +50,8 @@ class Order:
     camera: CameraSettings
     interval_s: float | None
     name: Callable[[Shot, Picture, Stamp], PathFor]
+    preview: bool = False
+    """make the small picture for dashboards too"""
 
 
 class Capture:
@@ -94,7 +96,7 @@ class Capture:
         except PersonNeededError as error:
             return self._missed(shot, Fate.SKIPPED, error.code, error.message)
         return ShotDone(
-            shot, Fate.KEPT, frame=frame, preview=self._preview(picture) if shot.preview else None, at=stamp.wall
+            shot, Fate.KEPT, frame=frame, preview=self._preview(picture) if order.preview else None, at=stamp.wall
         )
 
     def _missed(self, shot: Shot, fate: Fate, reason: str, detail: str) -> ShotDone:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_service import arguments, payloads
-from edge_service.arguments import LONGEST_SHOWN, HIDDEN, CameraChoice, Faults, nearest
+from edge_service.arguments import HIDDEN, LONGEST_SHOWN, CameraChoice, Faults, nearest
 from edge_service.errors import EdgeServiceError, Fault
 from edge_service.payloads import MAX_BYTES, PayloadError
 from edge_service.topics import Kind

@@ -92,27 +92,28 @@ class CameraFacts:
 
 def node_problems(facts: NodeFacts, now: datetime) -> list[str]:
     """The node's problem codes, the most pressing first."""
-    found = set(facts.standing)
-    if facts.link in LINK_PROBLEMS:
-        found.add(LINK_PROBLEMS[facts.link])
-    if facts.lacking_scopes:
-        found.add("scope_missing")
-    if facts.upload == "blocked":
-        if facts.upload_code in FULL_CODES:
-            found.add("dropbox_full")
-        if facts.upload_code not in LINK_CODES:
-            found.add("upload_blocked")
-        if facts.upload_code in SENTENCES:
-            found.add(facts.upload_code)
-    if facts.spool_full:
-        found.add("spool_full")
-    if facts.disk_low:
-        found.add("disk_low")
-    if not facts.clock_ok:
-        found.add("clock_unsure")
-    if facts.dropped_at is not None and now - facts.dropped_at < DROPPED_FOR:
-        found.add("frames_dropped")
+    recently = facts.dropped_at is not None and now - facts.dropped_at < DROPPED_FOR
+    holds = {
+        LINK_PROBLEMS.get(facts.link, ""): True,
+        "scope_missing": facts.lacking_scopes,
+        "spool_full": facts.spool_full,
+        "disk_low": facts.disk_low,
+        "clock_unsure": not facts.clock_ok,
+        "frames_dropped": recently,
+    }
+    found = facts.standing | _delivery_problems(facts) | {code for code, true in holds.items() if true}
     return [code for code in SENTENCES if code in found]
+
+
+def _delivery_problems(facts: NodeFacts) -> frozenset[str]:
+    if facts.upload != "blocked":
+        return frozenset()
+    found = {facts.upload_code} & set(SENTENCES)
+    if facts.upload_code in FULL_CODES:
+        found.add("dropbox_full")
+    if facts.upload_code not in LINK_CODES:
+        found.add("upload_blocked")
+    return frozenset(found)
 
 
 def camera_problems(facts: CameraFacts) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Crew:
         self._name = name
         self._limit = limit
         self._died = died
-        self._lock = threading.Condition()
+        self._lock = threading.Lock()
         self._jobs: deque[Callable[[], None]] = deque()
         self._idle: list[threading.Condition] = []
         self._threads: list[threading.Thread] = []
@@ -86,8 +87,6 @@ class Crew:
 
 
 def _deadline(timeout: float) -> Callable[[], float]:
-    from time import monotonic
-
     end = monotonic() + timeout
     return lambda: max(0.0, end - monotonic())
 

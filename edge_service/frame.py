@@ -61,7 +61,8 @@ class Frame:
 
     ``file`` is the local file's path below the spool, ``path`` the full remote path (fixed when kept; "" while the
     clock is unsure), ``number`` the camera's running number, ``sha256`` and ``content_hash`` are hex digests,
-    ``at`` the slot's time (extra frames: the capture's): the time that names it.
+    ``at`` the slot's time (extra frames: the capture's): the time that names it. ``maybe_there``: an earlier try may
+    have stored it at the destination, so look before sending.
     """
 
     id: int
@@ -81,6 +82,7 @@ class Frame:
     content_hash: str
     state: State
     attempts: int = 0
+    maybe_there: bool = False
     unsure: bool = False
     delivered_at: datetime | None = None
     rev: str | None = None

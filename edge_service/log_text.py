@@ -132,7 +132,7 @@ class JsonFormatter(LineFormatter):
 
 
 def _one_line(text: str) -> str:
-    """Line breaks shown as ``\\n``: what somebody sent cannot forge a line of its own."""
+    r"""Line breaks shown as ``\n``: what somebody sent cannot forge a line of its own."""
     return text.replace("\r", "\\r").replace("\n", "\\n")
 
 

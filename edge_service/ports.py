@@ -142,14 +142,23 @@ class FrameStore(Protocol):
     def claim(self, frames: Sequence[Frame]) -> list[Frame]:
         """Pending to uploading; returns those that were still pending."""
 
-    def release(self, frame_ids: Iterable[int], *, retry_at: datetime | None = None) -> None:
-        """Uploading back to pending (``retry_at``: not before)."""
+    def release(self, frame_ids: Iterable[int], *, retry_at: datetime | None = None, maybe_there: bool = True) -> None:
+        """Uploading back to pending (``retry_at``: not before). ``maybe_there`` False: surely nothing was stored."""
 
     def delivered(self, receipts: Sequence[Receipt]) -> None:
         """Store receipts and state delivered. Also for a dropped frame (late receipt)."""
 
     def repath(self, frame_id: int, path: str) -> Frame:
-        """Give a frame another remote path (its own was taken by other content)."""
+        """Give a frame another remote path (its own was taken by other content), unique among ours."""
+
+    def requeue(self, frame_ids: Iterable[int]) -> list[Frame]:
+        """Delivered back to pending (missing at the destination); returns those whose local file is still here."""
+
+    def receipts(self, camera: str, begin: datetime, end: datetime) -> Iterator[tuple[Frame, Receipt]]:
+        """Delivered frames of [begin, end) with their receipts, by time."""
+
+    def find(self, frame_id: int) -> Frame | None:
+        """The frame as it stands now."""
 
     def quarantine_frame(self, frame_id: int, reason: str) -> None:
         """Set aside a frame that can never be delivered."""
@@ -171,6 +180,27 @@ class FrameStore(Protocol):
 
     def spool_bytes(self) -> int:
         """Bytes of all pictures in the spool (all states with a file)."""
+
+    def unsure_frames(self) -> list[UnsureFrame]:
+        """Frames taken while the clock was unsure, oldest capture first; not due before ``settle_time``."""
+
+    def settle_time(self, frame_id: int, slot_at: datetime | None, captured_at: datetime, path: str) -> Frame:
+        """Give an unsure frame its true time and its name; it is due then."""
+
+    def unnamed(self, limit: int) -> list[Frame]:
+        """Frames found in the spool without a row, whose time is sure: not due before ``name_frame``."""
+
+    def name_frame(self, frame_id: int, path: str) -> Frame | None:
+        """Hash a found frame's file and give it its remote path; None when the file is unreadable (dropped then)."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnsureFrame:
+    """A frame without a trusted time: ``mono_ms`` on the monotonic clock of ``boot_id`` when it was captured."""
+
+    frame: Frame
+    mono_ms: int
+    boot_id: str
 
 
 class PathFor(Protocol):
@@ -224,11 +254,14 @@ class LedgerStore(Protocol):
     def slots_kept(self, camera: str, segment: int, begin: datetime, end: datetime) -> list[datetime]:
         """Times of kept slots of one segment in [begin, end)."""
 
+    def recorded(self, segment: int, begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+        """First and last slot of all records (kept frames and runs) of one segment that touch (begin, end]."""
+
     def sums(self, camera: str, begin: datetime, end: datetime) -> Sums:
         """Recorded sums over [begin, end); cut runs are counted by their part inside."""
 
-    def note_result(self, camera: str, fate: Fate, reason: str, detail: str, at: datetime) -> None:
-        """Remember a camera's last result that is not a kept frame (extra tries too)."""
+    def note_result(self, camera: str, fate: Fate, reason: str, detail: str, *, extra: bool = False) -> None:
+        """Remember a camera's last result that is not a kept frame; an ``extra`` try is no failure of a slot."""
 
 
 class Memory(Protocol):
@@ -300,11 +333,15 @@ class Outcome:
 
 
 class Destination(Protocol):
-    """Where frames go. One committer: called by the delivery thread only."""
+    """Where frames go. One committer: called by the delivery thread only (``close`` by any)."""
 
-    def deliver(self, batch: Sequence[Outgoing]) -> list[Outcome]:
-        """One outcome per frame, in order. Raises TryAgainError (network, rate limit, 5xx: nothing more is known of
-        this batch) or PersonNeededError (link, quota): the lane waits and the batch goes back to pending.
+    def deliver(self, pieces: Iterable[Sequence[Outgoing]]) -> Iterator[Sequence[Outcome]]:
+        """Send frames as they are pulled from ``pieces``, and give their outcomes as they become known, in any order.
+
+        A piece is pulled when there is room for it; it travels in one request where the destination can do that. Each
+        frame gets one outcome. Raises TryAgainError (network, rate limit, 5xx) or PersonNeededError (link, quota): the
+        lane waits, and all frames without an outcome go back to pending: of these it is certain that none was stored
+        (those in doubt came out as ``again`` before).
         """
 
     def probe(self) -> None:

@@ -37,10 +37,13 @@ class Text(str):
     __slots__ = ()
 
 
-def refuse(code: str, message: str, allowed: str = "") -> NoReturn:
-    """Raise the fault ``code`` (a code of the contract) as pydantic takes it; ``message`` must not hold secrets."""
-    # braces would be taken for fields of the message
-    raise PydanticCustomError(code, "{text}", {"text": message, "allowed": allowed})
+def refuse(code: str, message: str, allowed: str = "", *, below: str = "") -> NoReturn:
+    """Raise the fault ``code`` (a code of the contract) as pydantic takes it; ``message`` must not hold secrets.
+
+    ``below`` names the key at fault where a whole part is judged.
+    """
+    # the template is a constant: braces in a message would be taken for its fields
+    raise PydanticCustomError(code, "{text}", {"text": message, "allowed": allowed, "below": below})
 
 
 def _bounded(value: float, low: float, high: float, say: Callable[[float], str]) -> None:

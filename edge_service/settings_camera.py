@@ -172,9 +172,14 @@ class WindowSettings(BaseModel):
     @model_validator(mode="after")
     def _one_plan(self) -> WindowSettings:
         if self.interval is not None and self.at is not None:
-            refuse("not_allowed", "has both interval and at", "one of interval and at")
+            refuse("not_allowed", "stands beside interval", "one of interval and at", below="at")
         if self.from_ == self.to:
-            refuse("not_allowed", "begins and ends at the same time", "two different times; no window is always")
+            refuse(
+                "not_allowed",
+                "begins and ends at the same time",
+                "two different times; no windows at all: always",
+                below="to",
+            )
         return self
 
     @property
@@ -192,7 +197,7 @@ class CameraSettings(BaseModel):
     auth: Auth | None = None
     headers: Annotated[dict[HeaderName, HeaderValue], BeforeValidator(_read_headers)] = Field(default_factory=dict)
     verify_tls: Flag = True
-    timeout: Annotated[float, BeforeValidator(a_duration(0.5, 300)), DURATION_SCHEMA] = 10
+    timeout: Annotated[int | float, BeforeValidator(a_duration(0.5, 300)), DURATION_SCHEMA] = 10
     max_bytes: Annotated[int, BeforeValidator(a_size(1000, 500 * 10**6)), SIZE_SCHEMA] = 20 * 10**6
     interval: Interval | None = None
     at: Times | None = None
@@ -209,7 +214,7 @@ class CameraSettings(BaseModel):
     @model_validator(mode="after")
     def _one_plan(self) -> CameraSettings:
         if self.interval is not None and self.at is not None:
-            refuse("not_allowed", "has both interval and at", "one of interval and at")
+            refuse("not_allowed", "stands beside interval", "one of interval and at", below="at")
         return self
 
     def __repr_args__(self) -> Iterable[tuple[str | None, object]]:

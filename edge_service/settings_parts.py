@@ -120,10 +120,6 @@ def _read_app_key(value: object) -> str | None:
     return text
 
 
-def _lower(value: str) -> str:
-    return value
-
-
 Name = Annotated[str, BeforeValidator(_read_name)]
 Folder = Annotated[str, BeforeValidator(_read_folder)]
 Host = Annotated[str, BeforeValidator(_read_host)]
@@ -166,7 +162,7 @@ class MqttSettings(BaseModel):
     @model_validator(mode="after")
     def _key_with_certificate(self) -> MqttSettings:
         if self.key_file and not self.cert_file:
-            refuse("required", "has key_file without cert_file", "both, or cert_file alone")
+            refuse("required", "is missing beside key_file", "both, or cert_file alone", below="cert_file")
         return self
 
 
@@ -217,7 +213,7 @@ class SpoolSettings(BaseModel):
     model_config = FROZEN
     max_bytes: Annotated[int, BeforeValidator(a_size(100_000, _MOST_BYTES)), SIZE_SCHEMA] = 2 * 10**9
     min_free_bytes: Annotated[int, BeforeValidator(a_size(0, _MOST_BYTES)), SIZE_SCHEMA] = 200 * 10**6
-    keep_delivered: Annotated[float, BeforeValidator(a_duration(0, 10 * _YEAR)), DURATION_SCHEMA] = 86400
+    keep_delivered: Annotated[int | float, BeforeValidator(a_duration(0, 10 * _YEAR)), DURATION_SCHEMA] = 86400
     when_full: Annotated[
         Literal["thin", "drop_oldest", "refuse"], BeforeValidator(a_choice("thin", "drop_oldest", "refuse"))
     ] = "thin"
@@ -228,7 +224,7 @@ class UploadSettings(BaseModel):
     """Delivery. ``batch_seconds`` in seconds, ``max_bytes_per_second`` 0 for no limit, ``memory`` in bytes."""
 
     model_config = FROZEN
-    batch_seconds: Annotated[float, BeforeValidator(a_duration(0, 600)), DURATION_SCHEMA] = 2
+    batch_seconds: Annotated[int | float, BeforeValidator(a_duration(0, 600)), DURATION_SCHEMA] = 2
     max_bytes_per_second: Annotated[int, BeforeValidator(a_size(0, 10**12)), SIZE_SCHEMA] = 0
     hours: Annotated[str, BeforeValidator(_read_hours)] = ""
     memory: Annotated[int, BeforeValidator(a_size(2**20, 2**34)), SIZE_SCHEMA] = 16 * 2**20
@@ -238,5 +234,5 @@ class LedgerSettings(BaseModel):
     """How long details are kept: seconds and bytes, whichever comes first."""
 
     model_config = FROZEN
-    details: Annotated[float, BeforeValidator(a_duration(3600, 20 * _YEAR)), DURATION_SCHEMA] = 30 * 86400
+    details: Annotated[int | float, BeforeValidator(a_duration(3600, 20 * _YEAR)), DURATION_SCHEMA] = 30 * 86400
     max_bytes: Annotated[int, BeforeValidator(a_size(10**6, _MOST_BYTES)), SIZE_SCHEMA] = 500 * 10**6

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_S = (5, 15, 45)
 RETRY_WITHIN_S = 120.0
 SETTLE_EVERY = timedelta(minutes=10)
+LOOK_BACK = timedelta(days=2)
+"""Segments that ended with a shot in the air are settled by the next start; none is older than this."""
 _TICK = timedelta(milliseconds=1)
 
 
@@ -43,7 +45,7 @@ class Outlook(Protocol):
     def launch(self, shot: Shot, camera: CameraSettings, interval_s: float | None) -> None:
         """Hand a shot to the capture workers."""
 
-    def settled(self, done: ShotDone) -> None:
+    def settled(self, done: ShotDone, now: datetime) -> None:
         """A slot or an extra frame has its final result (recorded already)."""
 
 
@@ -91,11 +93,20 @@ class Slots:
         self._zone = zone
         self._location = location
         self._courses: dict[str, Course] = {}
+        self._halted: dict[str | None, datetime] = {}
 
     # --- cameras come, change and go --------------------------------------------------------------------------
 
     def begin(self, cameras: Mapping[str, CameraSettings], now: datetime) -> None:
-        """Take up all cameras at the start of the program."""
+        """Take up all cameras at the start of the program, after what the last run left open."""
+        for name in (None, *self._ledger.cameras()):
+            since = self._ledger.halted(name)
+            if since is not None:
+                self._halted[name] = since
+        for name in self._ledger.cameras():
+            for segment in self._ledger.segments(name, now - LOOK_BACK, now):
+                if segment.end is not None and segment.settled < segment.end:
+                    self._fill_segment(segment, now, Fate.DOWN, "")
         for name, camera in cameras.items():
             self.put(name, camera, now)
 
@@ -110,7 +121,7 @@ class Slots:
             if plan.text() != course.segment.plan:
                 self._fill(name, course, now, Fate.SKIPPED, "overload")
                 self._turn(name, course, plan, now)
-        self._arm(name, course, now)
+        self._arm(name, course)
 
     def remove(self, name: str, now: datetime) -> None:
         """Let a camera go; its open slot is recorded when its shot comes back."""
@@ -119,11 +130,11 @@ class Slots:
             return
         self._disarm(name)
         if course.retry is not None:
-            self._give_up(name, course)
+            self._give_up(name, course, now)
         self._fill(name, course, now, Fate.SKIPPED, "overload")
         for shot in course.waiting:
             if shot.slot is not None:
-                self._finish(name, course, ShotDone(shot, Fate.SKIPPED, "busy", at=now))
+                self._finish(course, ShotDone(shot, Fate.SKIPPED, "busy", at=now), now)
         del self._courses[name]
         self.settle_course(course)
         self._ledger.end_segment(name, course.seen)
@@ -141,7 +152,7 @@ class Slots:
     def _turn(self, name: str, course: Course, plan: Plan, begin: datetime) -> None:
         """End the course's segment and begin the next."""
         if course.retry is not None:
-            self._give_up(name, course)
+            self._give_up(name, course, begin)
         self.settle_course(course)
         course.flight_until = course.seen
         self._ledger.end_segment(name, course.seen)
@@ -164,7 +175,7 @@ class Slots:
         course.next_at = None
         if at is not None and at <= now:
             self._due(name, course, at, now)
-        self._arm(name, course, now)
+        self._arm(name, course)
 
     def _due(self, name: str, course: Course, at: datetime, now: datetime) -> None:
         interval = course.plan.interval_at(at)
@@ -181,12 +192,12 @@ class Slots:
         reason = self._outlook.refuse_reason()
         if reason is not None:
             done = ShotDone(Shot(name, slot), Fate.SKIPPED, reason, at=now)
-            self._finish(name, course, done)
+            self._finish(course, done, now)
             return
         course.flight, course.flight_interval_s = slot, interval
-        self._start(name, course, Shot(name, slot, preview=True))
+        self._start(name, course, Shot(name, slot))
 
-    def _arm(self, name: str, course: Course, now: datetime) -> None:
+    def _arm(self, name: str, course: Course) -> None:
         if self.halted_since(name) is not None:
             self._disarm(name)
             return
@@ -212,35 +223,45 @@ class Slots:
             else:
                 self._fill(name, course, max(old, course.seen), Fate.SKIPPED, "overload")
             self._turn(name, course, course.plan, new)
-            self._arm(name, course, new)
+            self._arm(name, course)
 
     def slept(self, now: datetime) -> None:
         """The machine was suspended until ``now``: what was due meanwhile is ``down``."""
         for name, course in self._courses.items():
             self._fill(name, course, now, Fate.DOWN, "suspended")
-            self._arm(name, course, now)
+            self._arm(name, course)
 
     # --- stop and start -------------------------------------------------------------------------------------------
 
     def halted_since(self, name: str) -> datetime | None:
         """Since when this camera takes no frames by command (its own switch or the node's), None while it does."""
-        own, node = self._ledger.halted(name), self._ledger.halted(None)
-        return min((since for since in (own, node) if since is not None), default=None)
+        return min((self._halted[each] for each in (name, None) if each in self._halted), default=None)
+
+    @property
+    def node_halted(self) -> bool:
+        """True while the node's own switch is off."""
+        return None in self._halted
+
+    def camera_halted(self, name: str) -> bool:
+        """True while the camera's own switch is off."""
+        return name in self._halted
 
     def halt(self, name: str | None, now: datetime) -> None:
         """Stop one camera, or the node."""
         self._ledger.halt(name, now)
+        self._halted.setdefault(name, now)
         for each, course in self._affected(name):
             self._disarm(each)
             if course.retry is not None:
-                self._give_up(each, course)
+                self._give_up(each, course, now)
 
     def resume(self, name: str | None, now: datetime) -> None:
         """Let one camera, or the node, go on; what was due meanwhile is ``stopped``."""
         self._ledger.resume(name, now)
+        self._halted.pop(name, None)
         for each, course in self._affected(name):
             self._fill(each, course, now, Fate.SKIPPED, "overload")
-            self._arm(each, course, now)
+            self._arm(each, course)
 
     def _affected(self, name: str | None) -> list[tuple[str, Course]]:
         return [(each, course) for each, course in self._courses.items() if name in {None, each}]
@@ -253,7 +274,7 @@ class Slots:
         if course.extra:
             return False
         course.extra = True
-        self._start(name, course, Shot(name, None, preview=True))
+        self._start(name, course, Shot(name, None))
         return True
 
     def _start(self, name: str, course: Course, shot: Shot) -> None:
@@ -271,16 +292,16 @@ class Slots:
         if course is None:
             if done.shot.slot is not None and done.fate is not Fate.KEPT:
                 self._record(done.shot.slot, done.fate, done.reason)
-            self._outlook.settled(done)
+            self._outlook.settled(done, now)
             return
         course.running = False
         if course.waiting:
             self._start(name, course, course.waiting.popleft())
         if done.shot.slot is None:
             course.extra = False
-            self._outlook.settled(done)
+            self._outlook.settled(done, now)
         elif not self._repeat(name, course, done, now):
-            self._finish(name, course, done)
+            self._finish(course, done, now)
 
     def _repeat(self, name: str, course: Course, done: ShotDone, now: datetime) -> bool:
         """Arm the next try of a missed slot if there is one."""
@@ -299,15 +320,15 @@ class Slots:
     def _retry(self, name: str, course: Course) -> None:
         last, course.retry = course.retry, None
         if last is not None:
-            self._start(name, course, Shot(name, last.shot.slot, last.shot.attempt + 1, preview=True))
+            self._start(name, course, Shot(name, last.shot.slot, last.shot.attempt + 1))
 
-    def _give_up(self, name: str, course: Course) -> None:
+    def _give_up(self, name: str, course: Course, now: datetime) -> None:
         last, course.retry = course.retry, None
         self._ticker.disarm(f"retry:{name}")
         if last is not None:
-            self._finish(name, course, last)
+            self._finish(course, last, now)
 
-    def _finish(self, name: str, course: Course, done: ShotDone) -> None:
+    def _finish(self, course: Course, done: ShotDone, now: datetime) -> None:
         """The slot has its fate."""
         slot = done.shot.slot
         if slot is not None and done.fate is not Fate.KEPT:
@@ -318,7 +339,7 @@ class Slots:
             self._ledger.settle(slot.segment, course.flight_until or slot.at)
         elif course.seen - course.settled > SETTLE_EVERY:
             self.settle_course(course)
-        self._outlook.settled(done)
+        self._outlook.settled(done, now)
 
     # --- the ledger -------------------------------------------------------------------------------------------------
 
@@ -334,7 +355,7 @@ class Slots:
         """The program ends: write down what is known. Slots still in flight become ``down`` at the next start."""
         for name, course in self._courses.items():
             if course.retry is not None:
-                self._give_up(name, course)
+                self._give_up(name, course, now)
             self._fill(name, course, now, Fate.SKIPPED, "overload")
             self.settle_course(course)
 

@@ -90,7 +90,7 @@ class EmbeddedBroker:
         await asyncio.wait_for(broker.shutdown(), _STOP_S)
 
     async def _accept(self, broker: Broker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from amqtt.adapters import StreamWriterAdapter  # noqa: PLC0415 - an extra, loaded when used
+        from amqtt.adapters import StreamWriterAdapter
 
         self._clients.add(writer)
         try:
@@ -109,7 +109,7 @@ class EmbeddedBroker:
 
 def _require_amqtt() -> None:
     try:
-        import amqtt.broker  # noqa: F401, PLC0415 - an extra, loaded when used
+        import amqtt.broker  # noqa: F401 - only to see whether it is there
     except ImportError as error:
         raise PersonNeededError(
             "the demo's broker is not installed; install it with: pip install 'edge_service[demo]'",
@@ -119,8 +119,8 @@ def _require_amqtt() -> None:
 
 def _quiet_broker() -> Broker:
     """A broker without listeners of its own, that lets everybody in and tells the log only of faults."""
-    from amqtt.broker import Broker  # noqa: PLC0415 - an extra, loaded when used
-    from amqtt.contexts import BrokerConfig, ListenerConfig, ListenerType  # noqa: PLC0415
+    from amqtt.broker import Broker
+    from amqtt.contexts import BrokerConfig, ListenerConfig, ListenerType
 
     class DemoBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
         """amqtt, but a new client gets the retained messages of its own subscriptions only, not of all clients'."""
@@ -154,7 +154,7 @@ async def _first_bytes(reader: asyncio.StreamReader) -> tuple[bytes, int | None]
 
 def _rereader(seen: bytes, reader: asyncio.StreamReader) -> ReaderAdapter:
     """A reader that gives ``seen`` again before what comes next."""
-    from amqtt.adapters import ReaderAdapter  # noqa: PLC0415 - an extra, loaded when used
+    from amqtt.adapters import ReaderAdapter
 
     class Rereader(ReaderAdapter):  # type: ignore[misc]  # amqtt ships no types
         def __init__(self) -> None:

@@ -1,0 +1,299 @@
+"""The spool as the delivery lane sees it: what is due, claims, receipts, names, and what is let go.
+
+Fulfils :class:`edge_service.ports.FrameStore`. Every change is synced when the method returns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, func, select
+
+from edge_service.adapters.store import moves
+from edge_service.adapters.store.connect import DatabaseBrokenError, translated
+from edge_service.adapters.store.rows import BY_ID, COLUMNS, frame_of, moment
+from edge_service.adapters.store.schema import DELIVERED, NOT_BEFORE_NAMED, PENDING, UPLOADING, cameras, frames
+from edge_service.errors import BadItemError
+from edge_service.frame import Receipt
+from edge_service.moments import from_ms, to_ms
+from edge_service.ports import QueueSums, UnsureFrame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Engine, Executable
+
+    from edge_service.adapters.store.keeping import Keeper
+    from edge_service.adapters.store.rows import AnyRow
+    from edge_service.adapters.store.spool_files import SpoolFiles
+    from edge_service.adapters.store.tally import CameraNumbers
+    from edge_service.adapters.store.writer import Writer
+    from edge_service.frame import Frame, NewFrame
+    from edge_service.ports import PathFor
+
+# `file <> ''` stands in each of them: that is the partial index's own condition
+_HERE = frames.c.file != ""
+_READY = (
+    select(*COLUMNS)
+    .where(_HERE, frames.c.state == PENDING, frames.c.due_at == 0)
+    .order_by(frames.c.at.desc(), frames.c.id.desc())
+    .limit(bindparam("most"))
+)
+_POSTPONED = (
+    select(*COLUMNS)
+    .where(_HERE, frames.c.state == PENDING, frames.c.due_at > 0, frames.c.due_at <= bindparam("now"))
+    .order_by(frames.c.due_at)
+    .limit(bindparam("most"))
+)
+_NEXT_DUE = select(func.min(frames.c.due_at)).where(
+    _HERE, frames.c.state == PENDING, frames.c.due_at > 0, frames.c.due_at < NOT_BEFORE_NAMED
+)
+_UNNAMED = (
+    select(*COLUMNS, frames.c.mono_ms, frames.c.boot_id)
+    .where(
+        _HERE,
+        frames.c.state == PENDING,
+        frames.c.due_at == NOT_BEFORE_NAMED,
+        frames.c.unsure == bindparam("unsure"),
+    )
+    .order_by(frames.c.at)
+    .limit(bindparam("most"))
+)
+_QUEUE = select(func.sum(cameras.c.queue_frames), func.sum(cameras.c.queue_bytes), func.sum(cameras.c.spool_bytes))
+_OLDEST = (
+    select(func.min(frames.c.at)).where(_HERE, frames.c.state == PENDING, frames.c.due_at == 0),
+    select(func.min(frames.c.at)).where(_HERE, frames.c.state == PENDING, frames.c.due_at > 0),
+    select(func.min(frames.c.at)).where(_HERE, frames.c.state == UPLOADING),
+)
+_MAY_GO = (
+    select(*COLUMNS)
+    .where(_HERE, frames.c.state == DELIVERED, frames.c.due_at < bindparam("before"))
+    .order_by(frames.c.due_at)
+    .limit(bindparam("most"))
+)
+_DROPPABLE = (
+    select(frames.c.id, frames.c.at, frames.c.bytes)
+    .where(_HERE, frames.c.state == PENDING, frames.c.camera == bindparam("camera_id"))
+    .order_by(frames.c.at, frames.c.id)
+)
+_RECEIPTS = (
+    select(*COLUMNS, func.coalesce(frames.c.receipt_path, frames.c.path).label("there"))
+    .where(
+        frames.c.camera == bindparam("camera_id"),
+        frames.c.at >= bindparam("begin"),
+        frames.c.at < bindparam("end"),
+        frames.c.state == DELIVERED,
+    )
+    .order_by(frames.c.at)
+)
+_NO_LIMIT = -1
+
+
+class Frames:
+    """See :class:`edge_service.ports.FrameStore`. Safe for many threads."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  the rooms of the store that frames pass through
+        self,
+        engine: Engine,
+        writer: Writer,
+        files: SpoolFiles,
+        quarantine: SpoolFiles,
+        numbers: CameraNumbers,
+        keeper: Keeper,
+    ) -> None:
+        self._engine = engine
+        self._writer = writer
+        self._files = files
+        self._quarantine = quarantine
+        self._numbers = numbers
+        self._keeper = keeper
+
+    def keep(self, new: NewFrame, path_for: PathFor) -> Frame:
+        """File first, row after; acknowledged when both are synced."""
+        return self._keeper.keep(new, path_for)
+
+    # --- questions --------------------------------------------------------------------------------------------
+
+    def due(self, limit: int, max_bytes: int, now: datetime) -> list[Frame]:
+        """Freshest first, at most ``limit`` frames and ``max_bytes`` bytes (but always one if any is due)."""
+        ready = self._frames(_READY, {"most": limit})
+        postponed = self._frames(_POSTPONED, {"most": limit, "now": to_ms(now)})
+        postponed.sort(key=_freshness, reverse=True)
+        chosen: list[Frame] = []
+        size = 0
+        for frame in heapq.merge(ready, postponed, key=_freshness, reverse=True):
+            size += frame.bytes
+            if len(chosen) == limit or (chosen and size > max_bytes):
+                break
+            chosen.append(frame)
+        return chosen
+
+    def next_due_at(self) -> datetime | None:
+        """When the earliest postponed frame may be tried."""
+        return moment(self._row(_NEXT_DUE, {})[0])
+
+    def queue(self) -> QueueSums:
+        """Pending and uploading frames, from counters."""
+        count, size, _ = self._row(_QUEUE, {})
+        oldest = [at for at in (self._row(one, {})[0] for one in _OLDEST) if at is not None] if count else []
+        return QueueSums(count or 0, size or 0, from_ms(min(oldest)) if oldest else None)
+
+    def spool_bytes(self) -> int:
+        """Bytes of all pictures in the spool, from counters."""
+        return self._row(_QUEUE, {})[2] or 0
+
+    def find(self, frame_id: int) -> Frame | None:
+        """The frame as it stands now."""
+        found = self._frames(BY_ID, {"frame_id": frame_id})
+        return found[0] if found else None
+
+    def read(self, frame: Frame) -> bytes:
+        """The picture's bytes, equal to what was kept."""
+        data = self._files.read(frame.file) if frame.file else b""
+        if not data:
+            raise BadItemError("the picture's file is empty or was let go", reason="missing")
+        if hashlib.sha256(data).hexdigest() != frame.sha256:
+            raise BadItemError("the picture's file is not what was kept", reason="damaged")
+        return data
+
+    def read_settled_before(self, delivered_before: datetime, limit: int) -> list[Frame]:
+        """Delivered frames whose local file may go, oldest delivery first."""
+        return self._frames(_MAY_GO, {"before": to_ms(delivered_before), "most": limit})
+
+    def pending_times(self, camera: str) -> list[tuple[int, datetime, int]]:
+        """(id, time, bytes) of a camera's droppable frames, oldest first."""
+        number = self._numbers.known(camera)
+        rows = self._rows(_DROPPABLE, {"camera_id": number}) if number is not None else []
+        return [(row.id, from_ms(row.at), row.bytes) for row in rows]
+
+    def receipts(self, camera: str, begin: datetime, end: datetime) -> Iterator[tuple[Frame, Receipt]]:
+        """Delivered frames of [begin, end) with their receipts, by time."""
+        number = self._numbers.known(camera)
+        if number is None:
+            return
+        for row in self._rows(_RECEIPTS, {"camera_id": number, "begin": to_ms(begin), "end": to_ms(end)}):
+            frame = frame_of(row, camera)
+            yield (
+                frame,
+                Receipt(frame.id, row.there, frame.rev or "", frame.content_hash, frame.delivered_at or frame.at),
+            )
+
+    def unsure_frames(self) -> list[UnsureFrame]:
+        """Frames taken while the clock was unsure, oldest capture first."""
+        rows = self._rows(_UNNAMED, {"unsure": 1, "most": _NO_LIMIT})
+        return [UnsureFrame(frame_of(row, self._numbers.name(row.camera)), row.mono_ms, row.boot_id) for row in rows]
+
+    def unnamed(self, limit: int) -> list[Frame]:
+        """Frames found in the spool without a row."""
+        return self._frames(_UNNAMED, {"unsure": 0, "most": limit})
+
+    # --- changes ----------------------------------------------------------------------------------------------
+
+    def claim(self, wanted: Sequence[Frame]) -> list[Frame]:
+        """Pending to uploading; returns those that were still pending."""
+        return self._changed(moves.claim, [frame.id for frame in wanted])
+
+    def release(self, frame_ids: Iterable[int], *, retry_at: datetime | None = None, maybe_there: bool = True) -> None:
+        """Uploading back to pending."""
+        due_at = 0 if retry_at is None else to_ms(retry_at)
+        chosen = list(frame_ids)
+        self._writer.do(lambda connection: moves.release(connection, chosen, due_at=due_at, maybe_there=maybe_there))
+
+    def delivered(self, receipts: Sequence[Receipt]) -> None:
+        """Store receipts and state delivered. Raises ValueError for a receipt of other content."""
+        self._writer.do(lambda connection: moves.deliver(connection, receipts))
+
+    def requeue(self, frame_ids: Iterable[int]) -> list[Frame]:
+        """Delivered back to pending where the local file is still here."""
+        here = [
+            frame.id
+            for frame in (self.find(one) for one in frame_ids)
+            if frame is not None and frame.file and self._files.exists(frame.file)
+        ]
+        return self._changed(moves.requeue, here)
+
+    def repath(self, frame_id: int, path: str) -> Frame:
+        """Give a frame another remote path."""
+        self._writer.do(lambda connection: moves.repath(connection, frame_id, path))
+        return self._known(frame_id)
+
+    def settle_time(self, frame_id: int, slot_at: datetime | None, captured_at: datetime, path: str) -> Frame:
+        """Give an unsure frame its true time and its name."""
+        slot = None if slot_at is None else to_ms(slot_at)
+        self._writer.do(lambda connection: moves.settle_time(connection, frame_id, slot, to_ms(captured_at), path))
+        return self._known(frame_id)
+
+    def name_frame(self, frame_id: int, path: str) -> Frame | None:
+        """Hash a found frame's file and give it its remote path."""
+        frame = self._known(frame_id)
+        try:
+            data = self._files.read(frame.file)
+        except BadItemError:
+            data = b""
+        if not data:
+            self.drop([frame_id], "file_missing")
+            return None
+        self._writer.do(lambda connection: moves.name(connection, frame_id, path, data))
+        return self._known(frame_id)
+
+    def quarantine_frame(self, frame_id: int, reason: str) -> None:
+        """Set aside a frame that can never be delivered: its file moves to the quarantine."""
+        frame = self._known(frame_id)
+        try:
+            self._files.move_to(frame.file, self._quarantine)
+        except BadItemError:
+            reason = f"{reason} (file_missing)"
+        self._writer.do(lambda connection: moves.lose(connection, [frame_id], reason, quarantined=True))
+
+    def drop(self, frame_ids: Sequence[int], reason: str) -> list[Frame]:
+        """Unlink first, row after: a full disk may refuse the row but not the unlink."""
+        chosen = [one for one in (self.find(frame_id) for frame_id in frame_ids) if one is not None]
+        chosen = [one for one in chosen if one.state.value == "pending"]
+        for frame in chosen:
+            self._files.remove(frame.file)
+        lost = set(self._writer.do(lambda connection: moves.lose(connection, [one.id for one in chosen], reason)))
+        return [self._known(frame.id) for frame in chosen if frame.id in lost]
+
+    def remove_file(self, chosen: Sequence[Frame]) -> None:
+        """Unlink the local files of delivered frames; the rows stay as receipts."""
+        for frame in chosen:
+            if frame.state.value == "delivered" and frame.file:
+                self._files.remove(frame.file)
+        self._writer.do(lambda connection: moves.forget_files(connection, [frame.id for frame in chosen]))
+
+    # --- inside -----------------------------------------------------------------------------------------------
+
+    def _changed(self, move: moves.Move, frame_ids: Sequence[int]) -> list[Frame]:
+        if not frame_ids:
+            return []
+        rows = self._writer.do(lambda connection: move(connection, frame_ids))
+        return [frame_of(row, self._numbers.name(row.camera)) for row in rows]
+
+    def _known(self, frame_id: int) -> Frame:
+        frame = self.find(frame_id)
+        if frame is None:
+            raise LookupError(f"no frame {frame_id}")
+        return frame
+
+    def _frames(self, statement: Executable, values: dict[str, Any]) -> list[Frame]:
+        return [frame_of(row, self._numbers.name(row.camera)) for row in self._rows(statement, values)]
+
+    def _row(self, statement: Executable, values: dict[str, Any]) -> AnyRow:
+        return self._rows(statement, values)[0]
+
+    def _rows(self, statement: Executable, values: dict[str, Any]) -> Sequence[AnyRow]:
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(statement, values).all()
+        except Exception as error:
+            ours = translated(error)
+            if isinstance(ours, DatabaseBrokenError) or ours is not error:
+                raise ours from error
+            raise
+
+
+def _freshness(frame: Frame) -> tuple[datetime, int]:
+    return frame.at, frame.id

@@ -1,0 +1,314 @@
+"""Slots and what became of them: segments, runs, stops, sums. Fulfils :class:`edge_service.ports.LedgerStore`.
+
+Fates are written up to a second later than said, together with others; questions wait for what was said before them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, func, select
+
+from edge_service.adapters.store import records
+from edge_service.adapters.store.connect import translated
+from edge_service.adapters.store.rows import COLUMNS, frame_of, moment
+from edge_service.adapters.store.schema import (
+    DELIVERED,
+    LIFE_COLUMNS,
+    PENDING,
+    SUM_COLUMNS,
+    UPLOADING,
+    cameras,
+    days,
+    frames,
+    halts,
+    hours,
+    runs,
+    segments,
+)
+from edge_service.adapters.store.spans import LONGEST_MS, Span
+from edge_service.adapters.store.tally import HOUR_MS
+from edge_service.fates import Fate, Run, Sums
+from edge_service.moments import from_ms, to_ms
+from edge_service.ports import CameraRecord, Halt, Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Engine, Executable
+
+    from edge_service.adapters.store.rows import AnyRow
+    from edge_service.adapters.store.tally import CameraNumbers
+    from edge_service.adapters.store.writer import Writer
+
+_RECORD_SECONDS = 1.0
+_SETTLE_SECONDS = 60.0
+"""A settled moment that is too old costs a second look at the records, never a wrong fate: it needs no commit."""
+
+_CAMERAS = select(cameras).order_by(cameras.c.camera)
+_LAST_FRAMES = select(*COLUMNS).where(frames.c.id.in_(select(cameras.c.last_frame)))
+_OPEN = select(segments).where(segments.c.camera == bindparam("camera_id"), segments.c.end.is_(None))
+_SEGMENTS = (
+    select(segments)
+    .where(
+        segments.c.camera == bindparam("camera_id"),
+        segments.c.begin < bindparam("end_ms"),
+        (segments.c.end.is_(None)) | (segments.c.end >= bindparam("begin_ms")),
+    )
+    .order_by(segments.c.id)
+)
+_HALTS = (
+    select(halts)
+    .where(
+        halts.c.camera.is_not_distinct_from(bindparam("name")),
+        halts.c.begin < bindparam("end_ms"),
+        (halts.c.end.is_(None)) | (halts.c.end > bindparam("begin_ms")),
+    )
+    .order_by(halts.c.begin)
+)
+_HALTED = select(halts.c.begin).where(halts.c.camera.is_not_distinct_from(bindparam("name")), halts.c.end.is_(None))
+_RUNS = (
+    select(runs)
+    .where(
+        runs.c.camera == bindparam("camera_id"),
+        runs.c.first >= bindparam("earliest"),
+        runs.c.first < bindparam("end_ms"),
+        runs.c.last >= bindparam("begin_ms"),
+    )
+    .order_by(runs.c.first, runs.c.id)
+)
+_SLOTS = (
+    select(frames.c.slot_at)
+    .where(
+        frames.c.camera == bindparam("camera_id"),
+        frames.c.segment == bindparam("segment_id"),
+        frames.c.at >= bindparam("begin_ms"),
+        frames.c.at < bindparam("end_ms"),
+        frames.c.slot_at.is_not(None),
+    )
+    .order_by(frames.c.at)
+)
+_SEGMENT_SLOTS = select(frames.c.slot_at).where(
+    frames.c.camera == select(segments.c.camera).where(segments.c.id == bindparam("segment_id")).scalar_subquery(),
+    frames.c.segment == bindparam("segment_id"),
+    frames.c.at > bindparam("begin_ms"),
+    frames.c.at <= bindparam("end_ms"),
+    frames.c.slot_at.is_not(None),
+)
+_SEGMENT_RUNS = select(runs.c.first, runs.c.last).where(
+    runs.c.camera == select(segments.c.camera).where(segments.c.id == bindparam("segment_id")).scalar_subquery(),
+    runs.c.segment == bindparam("segment_id"),
+    runs.c.first > bindparam("begin_ms") - LONGEST_MS,
+    runs.c.first <= bindparam("end_ms"),
+    runs.c.last > bindparam("begin_ms"),
+)
+_HOUR_SUMS = select(*(func.coalesce(func.sum(hours.c[name]), 0) for name in SUM_COLUMNS)).where(
+    hours.c.camera == bindparam("camera_id"), hours.c.hour >= bindparam("first"), hours.c.hour < bindparam("past")
+)
+_DAY_SUMS = select(*(func.coalesce(func.sum(days.c[name]), 0) for name in SUM_COLUMNS)).where(
+    days.c.camera == bindparam("camera_id"), days.c.begin >= bindparam("begin_ms"), days.c.begin < bindparam("end_ms")
+)
+_HOUR_KNOWN = select(hours.c.hour).where(hours.c.camera == bindparam("camera_id"), hours.c.hour == bindparam("hour"))
+_FRAME_SUMS = (
+    select(frames.c.state, frames.c.slot_at.is_(None).label("extra"), func.count().label("frames"))
+    .where(
+        frames.c.camera == bindparam("camera_id"),
+        frames.c.at >= bindparam("begin_ms"),
+        frames.c.at < bindparam("end_ms"),
+    )
+    .group_by(frames.c.state, frames.c.slot_at.is_(None))
+)
+
+
+class Ledger:
+    """See :class:`edge_service.ports.LedgerStore`. Safe for many threads."""
+
+    def __init__(self, engine: Engine, writer: Writer, numbers: CameraNumbers, changed: Callable[[], None]) -> None:
+        self._engine = engine
+        self._writer = writer
+        self._numbers = numbers
+        self._changed = changed
+
+    # --- what is said -----------------------------------------------------------------------------------------
+
+    def begin_segment(self, camera: str, plan: str, at: datetime) -> Segment:
+        """Open a segment whose slots lie after ``at``; ends an open one at ``at``."""
+        number, begin = self._numbers.of(camera), to_ms(at)
+        new = self._writer.do(lambda connection: records.begin_segment(connection, number, plan, begin))
+        self._changed()
+        return Segment(new, camera, plan, from_ms(begin), None, from_ms(begin))
+
+    def end_segment(self, camera: str, at: datetime) -> None:
+        """Close the open segment."""
+        number = self._numbers.of(camera)
+        self._writer.do(lambda connection: records.end_segment(connection, number, to_ms(at)))
+        self._changed()
+
+    def record(self, new: Sequence[Run]) -> None:
+        """Record fates other than kept; slots of one Run are taken as evenly spaced. Kept raises ValueError."""
+        if any(run.fate is Fate.KEPT for run in new):
+            raise ValueError("a kept slot has a frame, not a run")
+        numbered = [(self._numbers.of(run.camera), run) for run in new]
+        self._writer.later(lambda connection: records.record(connection, numbered), _RECORD_SECONDS)
+
+    def settle(self, segment: int, until: datetime) -> None:
+        """All slots of the segment up to ``until`` have their record."""
+        self._writer.later(lambda connection: records.settle(connection, segment, to_ms(until)), _SETTLE_SECONDS)
+
+    def note_result(self, camera: str, fate: Fate, reason: str, detail: str, *, extra: bool = False) -> None:
+        """Remember a camera's last result that is not a kept frame; an ``extra`` try is no failure of a slot."""
+        number = self._numbers.of(camera)
+        self._writer.later(
+            lambda connection: records.note_result(connection, number, fate, reason, detail, extra=extra),
+            _RECORD_SECONDS,
+        )
+
+    def halt(self, camera: str | None, at: datetime) -> None:
+        """Capture stops."""
+        self._writer.do(lambda connection: records.halt(connection, camera, to_ms(at)))
+        self._changed()
+
+    def resume(self, camera: str | None, at: datetime) -> None:
+        """Capture goes on."""
+        self._writer.do(lambda connection: records.resume(connection, camera, to_ms(at)))
+        self._changed()
+
+    # --- what is asked ----------------------------------------------------------------------------------------
+
+    def cameras(self) -> dict[str, CameraRecord]:
+        """All cameras ever seen, by id."""
+        self._writer.flush()
+        found = self._rows(_CAMERAS, {})
+        names = {row.id: row.camera for row in found}
+        last = {row.id: frame_of(row, names[row.camera]) for row in self._rows(_LAST_FRAMES, {})}
+        return {
+            row.camera: CameraRecord(
+                camera=row.camera,
+                **{name: getattr(row, name) for name in (*LIFE_COLUMNS, "failures", "last_number")},
+                last_result=row.last_result,
+                last_reason=row.last_reason or None,
+                last_error=row.last_error,
+                captured_at=moment(row.captured_at),
+                delivered_at=moment(row.delivered_at),
+                last_frame=last.get(row.last_frame),
+            )
+            for row in found
+        }
+
+    def open_segment(self, camera: str) -> Segment | None:
+        """The camera's segment without an end, if any."""
+        found = self._of_camera(_OPEN, camera, {})
+        return _segment(found[0], camera) if found else None
+
+    def segments(self, camera: str, begin: datetime, end: datetime) -> list[Segment]:
+        """Segments that touch the period, in order of their ids."""
+        rows = self._of_camera(_SEGMENTS, camera, {"begin_ms": to_ms(begin), "end_ms": to_ms(end)})
+        return [_segment(row, camera) for row in rows]
+
+    def halted(self, camera: str | None) -> datetime | None:
+        """Since when capture is stopped."""
+        rows = self._rows(_HALTED, {"name": camera})
+        return from_ms(rows[0].begin) if rows else None
+
+    def halts(self, camera: str | None, begin: datetime, end: datetime) -> list[Halt]:
+        """Stops that touch the period."""
+        rows = self._rows(_HALTS, {"name": camera, "begin_ms": to_ms(begin), "end_ms": to_ms(end)})
+        return [Halt(row.camera, from_ms(row.begin), moment(row.end)) for row in rows]
+
+    def runs(self, camera: str, begin: datetime, end: datetime) -> Iterator[Run]:
+        """Runs that touch [begin, end), by first slot; evenly spaced equal neighbours come as one."""
+        held: tuple[AnyRow, Span] | None = None
+        for row in self._run_rows(camera, to_ms(begin), to_ms(end)):
+            span = Span(row.first, row.last, row.slots)
+            if held is not None:
+                whole = _whole(held, row, span)
+                if whole is not None:
+                    held = (row, whole)
+                    continue
+                yield _run(held, camera)
+            held = (row, span)
+        if held is not None:
+            yield _run(held, camera)
+
+    def slots_kept(self, camera: str, segment: int, begin: datetime, end: datetime) -> list[datetime]:
+        """Times of kept slots of one segment in [begin, end)."""
+        values = {"segment_id": segment, "begin_ms": to_ms(begin), "end_ms": to_ms(end)}
+        return [from_ms(row.slot_at) for row in self._of_camera(_SLOTS, camera, values)]
+
+    def recorded(self, segment: int, begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+        """First and last slot of all records of one segment that touch (begin, end]."""
+        self._writer.flush()
+        values = {"segment_id": segment, "begin_ms": to_ms(begin), "end_ms": to_ms(end)}
+        kept = [(from_ms(row.slot_at), from_ms(row.slot_at)) for row in self._rows(_SEGMENT_SLOTS, values)]
+        missed = [(from_ms(row.first), from_ms(row.last)) for row in self._rows(_SEGMENT_RUNS, values)]
+        return sorted(kept + missed)
+
+    def sums(self, camera: str, begin: datetime, end: datetime) -> Sums:
+        """Sums over [begin, end): whole hours and days from their sums, the edges from the records themselves.
+
+        Exact while details last; of a day that was folded, all counts where the day begins.
+        """
+        first, past = to_ms(begin), to_ms(end)
+        first_hour, past_hour = -(-first // HOUR_MS), past // HOUR_MS
+        edges = [(first, past)] if first_hour > past_hour else []
+        if not edges:
+            edges = [(first, first_hour * HOUR_MS), (past_hour * HOUR_MS, past)]
+        total = _sums(self._of_camera(_HOUR_SUMS, camera, {"first": first_hour, "past": past_hour}))
+        total += _sums(self._of_camera(_DAY_SUMS, camera, {"begin_ms": first, "end_ms": past}))
+        for edge_begin, edge_end in edges:
+            if edge_begin < edge_end and self._of_camera(_HOUR_KNOWN, camera, {"hour": edge_begin // HOUR_MS}):
+                total += self._edge(camera, edge_begin, edge_end)
+        return total
+
+    # --- inside -----------------------------------------------------------------------------------------------
+
+    def _edge(self, camera: str, begin: int, end: int) -> Sums:
+        """Counted from the records: at most an hour of one camera."""
+        counts = dict.fromkeys(SUM_COLUMNS, 0)
+        for row in self._of_camera(_FRAME_SUMS, camera, {"begin_ms": begin, "end_ms": end}):
+            if row.extra:
+                counts["extra"] += row.frames
+                continue
+            counts["kept"] += row.frames
+            where = "waiting" if row.state in {PENDING, UPLOADING} else "dropped"
+            counts["delivered" if row.state == DELIVERED else where] += row.frames
+        for row in self._run_rows(camera, begin, end):
+            counts[row.fate] += Span(row.first, row.last, row.slots).inside(begin, end)
+        return Sums(**counts)
+
+    def _run_rows(self, camera: str, begin: int, end: int) -> Sequence[AnyRow]:
+        values = {"earliest": begin - LONGEST_MS, "begin_ms": begin, "end_ms": end}
+        return self._of_camera(_RUNS, camera, values)
+
+    def _of_camera(self, statement: Executable, camera: str, values: dict[str, Any]) -> Sequence[AnyRow]:
+        self._writer.flush()
+        number = self._numbers.known(camera)
+        return [] if number is None else self._rows(statement, {"camera_id": number, **values})
+
+    def _rows(self, statement: Executable, values: dict[str, Any]) -> Sequence[AnyRow]:
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(statement, values).all()
+        except Exception as error:
+            raise translated(error) from error
+
+
+def _segment(row: AnyRow, camera: str) -> Segment:
+    return Segment(row.id, camera, row.plan, from_ms(row.begin), moment(row.end), from_ms(row.settled))
+
+
+def _sums(rows: Sequence[AnyRow]) -> Sums:
+    return Sums(**dict(zip(SUM_COLUMNS, rows[0], strict=True))) if rows else Sums()
+
+
+def _whole(held: tuple[AnyRow, Span], row: AnyRow, span: Span) -> Span | None:
+    before, so_far = held
+    if (before.segment, before.fate, before.reason) != (row.segment, row.fate, row.reason):
+        return None
+    return so_far.joined(span, longest=None)
+
+
+def _run(held: tuple[AnyRow, Span], camera: str) -> Run:
+    row, span = held
+    return Run(camera, row.segment, from_ms(span.first), from_ms(span.last), span.slots, Fate(row.fate), row.reason)

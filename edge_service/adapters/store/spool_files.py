@@ -1,0 +1,192 @@
+"""Picture files below one folder: written whole or not at all, and never outside of it.
+
+Every name is opened below a folder descriptor without following links, so neither a name nor a link that somebody
+put there leads out of the spool. Knows no database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_service.adapters.store.connect import disk_problem
+from edge_service.errors import BadItemError
+from edge_service.spool_names import PART, is_camera
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A picture file that lies in the spool: ``file`` as ``camera/name``, size in bytes, time of writing (Unix)."""
+
+    file: str
+    bytes: int
+    mtime: float
+
+
+class SpoolFiles:
+    """Files of ``root/<camera>/``. May be used by many threads at once.
+
+    All methods raise PersonNeededError(code=disk_full|disk_error) when the disk refuses.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._root_fd = -1
+        self._folders: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Make the folder if it is missing and hold it."""
+        try:
+            self._root.mkdir(mode=0o700, exist_ok=True)
+            self._root_fd = os.open(self._root, _FOLDER)
+        except OSError as error:
+            raise disk_problem(error) from error
+
+    def close(self) -> None:
+        """Let go of the folders."""
+        with self._lock:
+            for folder in self._folders.values():
+                os.close(folder)
+            self._folders.clear()
+            if self._root_fd >= 0:
+                os.close(self._root_fd)
+            self._root_fd = -1
+
+    def write(self, file: str, data: bytes) -> None:
+        """The file, synced, under its final name, folder synced too. On failure nothing is left behind."""
+        try:
+            folder, name = self._place(file)
+            part = name + PART
+            try:
+                _write_synced(folder, part, data)
+                os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+                os.fsync(folder)
+            except BaseException:
+                _unlink(folder, part)
+                _unlink(folder, name)
+                raise
+        except OSError as error:
+            raise disk_problem(error) from error
+
+    def read(self, file: str) -> bytes:
+        """The file's bytes. Raises BadItemError(reason=missing) when it is not there or no plain file."""
+        try:
+            folder, name = self._place(file, make=False)
+            descriptor = os.open(name, _READ, dir_fd=folder)
+        except FileNotFoundError as error:
+            raise BadItemError("the picture's file is not there", reason="missing") from error
+        except OSError as error:
+            raise disk_problem(error) from error
+        with os.fdopen(descriptor, "rb", buffering=0) as handle:
+            try:
+                if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
+                    raise BadItemError("the picture is no plain file", reason="missing")
+                return handle.readall()
+            except OSError as error:
+                raise disk_problem(error) from error
+
+    def remove(self, file: str) -> None:
+        """Unlink; nothing happens when it is gone already."""
+        try:
+            folder, name = self._place(file, make=False)
+            os.unlink(name, dir_fd=folder)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise disk_problem(error) from error
+
+    def move_to(self, file: str, other: SpoolFiles) -> None:
+        """Move a file to another folder of the same disk, under the same name."""
+        try:
+            folder, name = self._place(file, make=False)
+            target, _ = other._place(file)
+            os.rename(name, name, src_dir_fd=folder, dst_dir_fd=target)
+            os.fsync(target)
+        except FileNotFoundError as error:
+            raise BadItemError("the picture's file is not there", reason="missing") from error
+        except OSError as error:
+            raise disk_problem(error) from error
+
+    def exists(self, file: str) -> bool:
+        """Whether a plain file lies there."""
+        try:
+            folder, name = self._place(file, make=False)
+            return stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise disk_problem(error) from error
+
+    def scan(self) -> Iterator[Found]:
+        """All plain files of camera folders; half-written ones (``.part``) are removed on the way."""
+        try:
+            with os.scandir(self._root_fd) as entries:
+                names = sorted(e.name for e in entries if is_camera(e.name) and e.is_dir(follow_symlinks=False))
+            for camera in names:
+                yield from self._scan_camera(camera)
+        except OSError as error:
+            raise disk_problem(error) from error
+
+    def _scan_camera(self, camera: str) -> Iterator[Found]:
+        folder = self._folder(camera, make=False)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(PART):
+                    _unlink(folder, entry.name)
+                elif entry.is_file(follow_symlinks=False):
+                    found = entry.stat(follow_symlinks=False)
+                    yield Found(f"{camera}/{entry.name}", found.st_size, found.st_mtime)
+
+    def _place(self, file: str, *, make: bool = True) -> tuple[int, str]:
+        camera, _, name = file.partition("/")
+        if not is_camera(camera) or not name or "/" in name or "\0" in name or name.startswith("."):
+            raise ValueError(f"not a name of the spool: {file!r}")
+        return self._folder(camera, make=make), name
+
+    def _folder(self, camera: str, *, make: bool) -> int:
+        with self._lock:
+            known = self._folders.get(camera)
+            if known is not None:
+                # a folder that was removed and made anew has another inode: the old descriptor leads nowhere
+                if os.fstat(known).st_nlink:
+                    return known
+                os.close(self._folders.pop(camera))
+            if make:
+                self._make(camera)
+            folder = os.open(camera, _FOLDER, dir_fd=self._root_fd)
+            self._folders[camera] = folder
+            return folder
+
+    def _make(self, camera: str) -> None:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(camera, 0o700, dir_fd=self._root_fd)
+            os.fsync(self._root_fd)
+
+
+def _write_synced(folder: int, name: str, data: bytes) -> None:
+    descriptor = os.open(name, _NEW, 0o600, dir_fd=folder)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unlink(folder: int, name: str) -> None:
+    with contextlib.suppress(OSError):  # tidying on the way out: the cause is raised, the next start removes the rest
+        os.unlink(name, dir_fd=folder)
