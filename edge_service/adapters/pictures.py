@@ -58,8 +58,16 @@ _ZERO_RUN: Final = bytes(512)
 _OTHER_BYTES: Final = bytes.fromhex("123456789abcdef02468ace1") * 16
 _QUALITIES: Final = (82, 70, 58, 45, 30)
 _SMALLEST_SIDE: Final = 16
-_UPRIGHT: Final = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
-"""EXIF orientation to Pillow's Transpose"""
+_UPRIGHT: Final = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""EXIF orientation to what makes it upright (names of Pillow's Transpose)"""
 
 
 class PictureLook:
@@ -138,10 +146,18 @@ def _small(data: bytes, shape: Shape, max_side: int) -> Image:
             # of a palette no average can be taken: colours first
             small: Image = image if image.mode in ("RGB", "L") else image.convert("RGB")
             small.thumbnail((max_side, max_side), reducing_gap=2.0)
-            turn = _UPRIGHT.get(shape.jpeg.orientation if shape.jpeg else 1)
-            return small.transpose(turn) if turn is not None else small.copy()
+            return _upright(small, shape.jpeg.orientation) if shape.jpeg is not None else small.copy()
     except _PILLOW_ERRORS as error:
         raise BadItemError("no small copy can be made of the picture", reason="damaged") from error
+
+
+def _upright(image: Image, orientation: int) -> Image:
+    """Turned and mirrored as EXIF's orientation says."""
+    from PIL.Image import Transpose  # noqa: PLC0415 (Pillow is loaded when needed)
+
+    if orientation not in _UPRIGHT:
+        return image.copy()
+    return image.transpose(Transpose[_UPRIGHT[orientation]])
 
 
 def _squeezed(image: Image, max_bytes: int) -> bytes:
