@@ -152,7 +152,9 @@ def _api(error: sdk.ApiError, about: _About) -> Exception:
 def _bad_input(error: sdk.BadInputError, about: _About) -> Exception:
     text = str(error.message)
     if "scope" in text:
-        return PersonNeededError(f"the app lacks a permission in Dropbox's console{about.request}", code="scope_missing")
+        return PersonNeededError(
+            f"the app lacks a permission in Dropbox's console{about.request}", code="scope_missing"
+        )
     return RouteRefusedError(f"Dropbox does not accept {about.doing}{about.request}", code="upload_blocked")
 
 

@@ -159,7 +159,9 @@ class Line:
     def __len__(self) -> int:
         return len(self._calls)
 
-    def begin(self, name: str, work: Callable[[], object], *, limit_s: float, stall_s: float, tag: object = None) -> None:
+    def begin(
+        self, name: str, work: Callable[[], object], *, limit_s: float, stall_s: float, tag: object = None
+    ) -> None:
         """Start ``work``; it is cut off after ``limit_s`` seconds in all or ``stall_s`` seconds of silence."""
         call = Call(name, self._monotonic() + limit_s, stall_s)
         with self._lock:
