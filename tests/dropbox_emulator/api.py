@@ -145,8 +145,6 @@ def paths_of(arg: dict[str, object]) -> tuple[str, ...]:
     return tuple(found)
 
 
-
-
 def peek(text: str) -> tuple[str, ...]:
     """The paths of an argument that nobody has checked yet."""
     try:

@@ -94,7 +94,9 @@ def _scope_fault(app: App, asked: dict[str, str]) -> str | None:
 
 def _framed(title: str, body: str, status: int = 200) -> Answer:
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-    return page(f"<!doctype html><html lang=en><head>{head}<style>{_STYLE}</style></head><body>{body}</body></html>", status)
+    return page(
+        f"<!doctype html><html lang=en><head>{head}<style>{_STYLE}</style></head><body>{body}</body></html>", status
+    )
 
 
 def _trouble(title: str, text: str) -> Answer:
@@ -111,13 +113,17 @@ def _question(app: App, accounts: list[Account], asked: dict[str, str]) -> Answe
         for index, account in enumerate(accounts)
     )
     scopes = "".join(f"<li>{escape(scope)}" for scope in (asked.get("scope") or " ".join(app.scopes)).split())
-    target = f"You will return to <code>{escape(asked['redirect_uri'])}</code>." if "redirect_uri" in asked else "You will see a code."
+    target = (
+        f"You will return to <code>{escape(asked['redirect_uri'])}</code>."
+        if "redirect_uri" in asked
+        else "You will see a code."
+    )
     return _framed(
         f"{app.name} - Dropbox emulator",
         f'<h1><span id="app-name">{escape(app.name)}</span> would like to use your Dropbox</h1>'
         f'<p>App key <code id="client-id">{escape(app.key)}</code>. {target}</p><ul>{scopes}</ul>'
         f'<form method=post action="/oauth2/authorize">{hidden}{people}'
-        '<button type=submit name=decision value=deny id=deny>Cancel</button> '
+        "<button type=submit name=decision value=deny id=deny>Cancel</button> "
         "<button type=submit name=decision value=allow id=allow>Allow</button></form>",
     )
 

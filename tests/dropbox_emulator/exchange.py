@@ -89,7 +89,11 @@ class Exchange:
         return self._connection.read_body(self._request, self._cloud.behaviour.payload_limit + 1024, crawl)
 
     def _web(self) -> Answer:
-        served = {("POST", "oauth2/token"): token, ("GET", "oauth2/authorize"): authorise, ("POST", "oauth2/authorize"): authorise}
+        served = {
+            ("POST", "oauth2/token"): token,
+            ("GET", "oauth2/authorize"): authorise,
+            ("POST", "oauth2/authorize"): authorise,
+        }
         handler = served.get((self._request.method, self._name))
         if handler is None:
             raise Refusal(Answer(404, b"Not found", "text/plain"))

@@ -254,5 +254,3 @@ def finish_batch_check(call: Call) -> Answer:
             raise RouteRefusal(tag("invalid_async_job_id"))
         result = call.cloud.jobs[job]
     return as_json(tag("in_progress") if result is None else result)
-
-

@@ -52,7 +52,9 @@ class Connection:
         lines = data[:end].decode("latin-1").split("\r\n")
         try:
             method, target, _ = lines[0].split(" ", 2)
-            headers = {name.strip().lower(): value.strip() for name, value in (line.split(":", 1) for line in lines[1:])}
+            headers = {
+                name.strip().lower(): value.strip() for name, value in (line.split(":", 1) for line in lines[1:])
+            }
             length = int(headers.get("content-length", "0"))
         except ValueError as error:
             raise Gone from error
