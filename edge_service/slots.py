@@ -73,6 +73,8 @@ class Course:
     """the flight's last try while its repeat is armed"""
     extra: bool = False
     """an extra frame is under way"""
+    no_slots: bool = False
+    """no slot of the coming year lies in a window"""
 
 
 class Slots:
@@ -202,6 +204,7 @@ class Slots:
             self._disarm(name)
             return
         course.next_at = course.plan.next_inside(course.seen)
+        course.no_slots = course.next_at is None
         job = f"slot:{name}"
         if course.next_at is None:
             self._ticker.disarm(job)
@@ -268,14 +271,25 @@ class Slots:
 
     # --- shots ------------------------------------------------------------------------------------------------------
 
-    def extra(self, name: str) -> bool:
-        """Take a frame outside the plan; False while another one is under way."""
+    def may_extra(self, name: str) -> bool:
+        """False while an extra frame of this camera is under way."""
+        course = self._courses.get(name)
+        return course is not None and not course.extra
+
+    def extra(self, name: str) -> None:
+        """Take a frame outside the plan; see :meth:`may_extra`."""
         course = self._courses[name]
-        if course.extra:
-            return False
         course.extra = True
         self._start(name, course, Shot(name, None))
-        return True
+
+    def names(self) -> list[str]:
+        """The cameras that have a course."""
+        return list(self._courses)
+
+    @property
+    def in_flight(self) -> int:
+        """Shots in the hands of workers."""
+        return sum(course.running for course in self._courses.values())
 
     def _start(self, name: str, course: Course, shot: Shot) -> None:
         if course.running:

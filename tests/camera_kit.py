@@ -13,7 +13,6 @@ import hashlib
 import re
 import secrets
 import socket
-import ssl
 import struct
 import threading
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 from edge_service.adapters.test_pattern import draw_pattern
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
     Behaviour = Callable[["Visit"], None]
@@ -207,7 +207,9 @@ class DigestCamera:
         stale = ", stale=true" if fields and fields.get("nonce") != self.nonce else ""
         qop = f', qop="{self.qop}"' if self.qop else ""
         algorithm = f", algorithm={self.algorithm}" if self.algorithm else ""
-        asked = f'Digest realm="cam, \\"1\\"", nonce="{self.nonce}", opaque="op"{algorithm}{qop}{stale}, Basic realm="b"'
+        asked = (
+            f'Digest realm="cam, \\"1\\"", nonce="{self.nonce}", opaque="op"{algorithm}{qop}{stale}, Basic realm="b"'
+        )
         visit.answer(401, b"<html>who?</html>", www_authenticate=asked)
 
     def _right(self, visit: Visit, fields: dict[str, str]) -> bool:

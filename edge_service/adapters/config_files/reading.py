@@ -45,6 +45,13 @@ class ConfigRead:
         return read_layers(self.base, changes, self.faults)
 
 
+    def checked_base(self) -> Base:
+        """The layers below the changes. Raises SettingsError with the faults of reading."""
+        if self.faults:
+            raise SettingsError(self.faults)
+        return self.base
+
+
 def read_config(named: str | None, environment: Mapping[str, str], host: str) -> ConfigRead:
     """Read everything below the changes made over MQTT.
 
