@@ -110,7 +110,7 @@ class Control:
         """From any thread."""
         self.inbox.put(message)
 
-    # --- desk.Front -----------------------------------------------------------------------------------------------
+    # --- desk.Front ---
 
     def publish(self, message: Outbound) -> object:
         """Send one message."""
@@ -143,7 +143,7 @@ class Control:
         """The configured cameras."""
         return self._configuration.settings.cameras
 
-    # --- the loop ---------------------------------------------------------------------------------------------------
+    # --- the loop ---
 
     def run(self) -> None:
         """Until Stop, or until something died."""
@@ -256,7 +256,7 @@ class Control:
                 self.news.event(None, "link_lost", now, state=report.state, message=report.message)
         self.news.changed(None)
 
-    # --- clock and disk -----------------------------------------------------------------------------------------------
+    # --- clock and disk ---
 
     def _look_at_clock(self) -> datetime:
         old, self._reading = self._reading, self._world.read_clock()
@@ -297,7 +297,7 @@ class Control:
         if self._world.changed_outside():
             self.post(SettingsChanged("database"))
 
-    # --- errands --------------------------------------------------------------------------------------------------------
+    # --- errands ---
 
     def expect(self, then: Callable[[ErrandDone, datetime], None]) -> int:
         """A token for an errand whose end is handed to ``then``."""

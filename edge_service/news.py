@@ -117,7 +117,7 @@ class News:
         if at_once:
             self._send(self._outbox.flush([topic], self._monotonic()))
 
-    # --- connection ---------------------------------------------------------------------------------------------------
+    # --- connection ---
 
     def connected(self, now: datetime) -> None:
         """Tell everything anew: leftovers cleared, announcements (node first), states, last ``online``."""
@@ -177,7 +177,7 @@ class News:
         before = self._memory.announced()
         if wanted - before:
             self._memory.announce(wanted - before)
-        gone = [topic for topic in sorted(before - wanted, key=_discovery_first)]
+        gone = sorted(before - wanted, key=_discovery_first)
         for topic in gone:
             self._broker.publish(Outbound(topic, b"", retain=True))
         if gone:
@@ -197,7 +197,7 @@ class News:
         if self._connected:
             self._memory.announce((), topics)
 
-    # --- states ---------------------------------------------------------------------------------------------------------
+    # --- states ---
 
     def refresh(self, now: datetime) -> None:
         """Offer everything as it is now."""
@@ -270,7 +270,7 @@ class News:
             "cameras": {camera: self.camera_state(camera, now) for camera in self._settings.cameras},
         }
 
-    # --- inside -----------------------------------------------------------------------------------------------------------
+    # --- inside ---
 
     def _offer_state(self, camera: str | None, now: datetime) -> None:
         self._read_records()

@@ -69,5 +69,3 @@ class Node:
             running=running,
             waiting=waiting,
         )
-
-

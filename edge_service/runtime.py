@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
 import random
 import resource
 import signal
@@ -12,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from edge_service import fates, messages, reports
 from edge_service.adapters.broker import MqttBroker
@@ -22,7 +24,7 @@ from edge_service.adapters.disk import free_bytes
 from edge_service.adapters.folder import FolderDestination
 from edge_service.adapters.pictures import PictureLook
 from edge_service.adapters.progress import Progress
-from edge_service.adapters.store import Store
+from edge_service.adapters.store.opening import Store
 from edge_service.adapters.systemd_notify import SystemdNotify
 from edge_service.adapters.ticker import Ticker
 from edge_service.adapters.vault import Vault
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from edge_service.adapters.store import Opened
+    from edge_service.adapters.store.opening import Opened
     from edge_service.changes import Changes
     from edge_service.desk import Ticket
     from edge_service.layers import Loaded
@@ -99,7 +101,7 @@ class Service:
         base = Base(file=Layer(full_config(settings)))
         return cls(lambda changes: read_layers(base, changes), {})
 
-    # --- start ------------------------------------------------------------------------------------------------------
+    # --- start ---
 
     def start(self) -> None:
         """Open, recover, begin to work. Raises EdgeServiceError when it cannot."""
@@ -110,31 +112,28 @@ class Service:
         opened = self.store.open(now)
         self.vault = Vault(self._data_dir, self._environ.get("EDGE_SERVICE_SECRET_KEY"))
         self.node = Node(now)
-        self._configure(first)
+        self._configure()
         settings = self.configuration.settings
         self.topics = Topics(
             settings.mqtt.base_topic, settings.node, settings.mqtt.discovery_prefix, settings.mqtt.birth_topic
         )
         self._ca_file = self._environ.get("EDGE_SERVICE_CA_FILE")
-        self.broker = MqttBroker(
-            settings.mqtt, self.topics, self._post, backlog=self._backlog, extra_ca=self._ca_file
-        )
-        self._wire(now)
+        self.broker = MqttBroker(settings.mqtt, self.topics, self._post, backlog=self._backlog, extra_ca=self._ca_file)
+        self._wire()
         self._recovered(opened)
         self._begin(now)
 
-    def _configure(self, first: Settings) -> None:
+    def _configure(self) -> None:
         try:
             loaded = self._load(read_changes(self.store.memory, self.vault))
         except PersonNeededError as problem:
-            log.error("%s", problem.message)
+            log.error("%s", problem.message)  # noqa: TRY400 - for people, who act on it
             self.node.standing.add(problem.code)
             loaded = self._load(None)
-        del first
         self.configuration = Configuration(loaded, self.store.memory, self.vault)
         self.configuration.start()
 
-    def _wire(self, now: datetime) -> None:
+    def _wire(self) -> None:
         store, settings = self.store, self.configuration.settings
         newest = max((r.captured_at for r in store.ledger.cameras().values() if r.captured_at), default=None)
         self.trust = Trust(newest)
@@ -161,22 +160,19 @@ class Service:
             refuse=self._refuse,
             kept=lambda _frame: self.delivery.wake(),
         )
-        self.slots = Slots(
-            store.ledger, self.ticker, self.shots, zone=settings.zone, location=settings.location
-        )
+        self.slots = Slots(store.ledger, self.ticker, self.shots, zone=settings.zone, location=settings.location)
         self.news.know(self.slots, self.shots)
         deeds = Deeds(self.configuration, self.slots, self.shots, self.news, store.ledger, self)
         desk = Desk(self.topics, store.memory, self.control, deeds.handlers())
         self.control.meet(self.slots, self.shots, self.news, desk, self.ticker)
         self._wire_delivery()
-        del now
 
     def _wire_delivery(self) -> None:
         settings = self.configuration.settings
         self.housekeeping = Housekeeping(
             self.store.frames,
             SpoolLimits.of(settings.spool),
-            cameras=lambda: self.store.ledger.cameras(),
+            cameras=self.store.ledger.cameras,
             free_bytes=lambda: free_bytes(self._data_dir) or 0,
         )
         self.destination = self._make_destination()
@@ -230,7 +226,7 @@ class Service:
         self._watchdog.ready()
         log.info("started: %d cameras, data in %s", len(settings.cameras), self._data_dir)
 
-    # --- life -------------------------------------------------------------------------------------------------------
+    # --- life ---
 
     def wait(self, seconds: float | None = None) -> None:
         """Until a stop is asked for, something died, or ``seconds`` have passed."""
@@ -283,7 +279,7 @@ class Service:
         while self.slots.in_flight and (left := deadline - time.monotonic()) > 0:
             try:
                 message = self.control.inbox.get(timeout=left)
-            except Exception:  # noqa: BLE001 - queue.Empty: nobody landed in time
+            except queue.Empty:
                 return
             if isinstance(message, messages.ShotDone):
                 self.slots.done(message, self.clock.now())
@@ -293,7 +289,7 @@ class Service:
         self._died = self._died or problem
         self._stop.set()
 
-    # --- control.World ------------------------------------------------------------------------------------------------
+    # --- control.World ---
 
     def read_clock(self) -> Reading:
         """All clocks."""
@@ -336,7 +332,7 @@ class Service:
             changed = self.configuration.reload(self._reread())
         except SettingsError as problem:
             for fault in problem.faults:
-                log.error("%s", fault.line())
+                log.error("%s", fault.line())  # noqa: TRY400 - for people
             self.node.standing.add("config_invalid")
             self.news.changed(None)
             return
@@ -344,7 +340,7 @@ class Service:
         if changed:
             self.apply(changed, now)
 
-    # --- deeds.Reach --------------------------------------------------------------------------------------------------
+    # --- deeds.Reach ---
 
     def apply(self, changed: tuple[str, ...], now: datetime) -> None:
         """Everybody who uses a changed setting takes it up."""
@@ -412,7 +408,7 @@ class Service:
         del now
         self.store.memory.forget_commands()
 
-    # --- inside -------------------------------------------------------------------------------------------------------
+    # --- inside ---
 
     def _renewed_destination(self) -> Destination:
         self.destination.close()
@@ -454,11 +450,9 @@ class Service:
         settings = self.configuration.settings.cameras.get(camera)
         if settings is None:
             return True
-        from urllib.parse import urlsplit  # noqa: PLC0415
-
         host = canonical_host(urlsplit(settings.source).hostname or "")
         trusted = self.configuration.loaded.trusted_hosts
-        return bool(trusted is not None and host not in trusted)
+        return host not in trusted
 
     def _keep(self) -> None:
         """Marks of progress every 5 s, the ledger's size now and then."""
@@ -492,5 +486,3 @@ def _rss() -> int | None:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE
     except (OSError, ValueError, IndexError):
         return None
-
-
