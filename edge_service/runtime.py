@@ -285,8 +285,11 @@ class Service:
                 self.slots.done(message, self.clock.now())
 
     def _thread_died(self, name: str, problem: BaseException) -> None:
-        log.critical("the thread %s died", name, exc_info=problem)
-        self._died = self._died or problem
+        if self._died is None:
+            self._died = problem
+            log.critical("the thread %s died", name, exc_info=problem)
+        else:
+            log.debug("the thread %s died too", name, exc_info=problem)
         self._stop.set()
 
     # --- control.World ---

@@ -197,7 +197,7 @@ class Slots:
             self._finish(course, done, now)
             return
         course.flight, course.flight_interval_s = slot, interval
-        self._start(name, course, Shot(name, slot))
+        self._start(course, Shot(name, slot))
 
     def _arm(self, name: str, course: Course) -> None:
         if self.halted_since(name) is not None:
@@ -280,7 +280,7 @@ class Slots:
         """Take a frame outside the plan; see :meth:`may_extra`."""
         course = self._courses[name]
         course.extra = True
-        self._start(name, course, Shot(name, None))
+        self._start(course, Shot(name, None))
 
     def names(self) -> list[str]:
         """The cameras that have a course."""
@@ -291,7 +291,7 @@ class Slots:
         """Shots in the hands of workers."""
         return sum(course.running for course in self._courses.values())
 
-    def _start(self, name: str, course: Course, shot: Shot) -> None:
+    def _start(self, course: Course, shot: Shot) -> None:
         if course.running:
             course.waiting.append(shot)
             return
@@ -310,7 +310,7 @@ class Slots:
             return
         course.running = False
         if course.waiting:
-            self._start(name, course, course.waiting.popleft())
+            self._start(course, course.waiting.popleft())
         if done.shot.slot is None:
             course.extra = False
             self._outlook.settled(done, now)
@@ -334,7 +334,7 @@ class Slots:
     def _retry(self, name: str, course: Course) -> None:
         last, course.retry = course.retry, None
         if last is not None:
-            self._start(name, course, Shot(name, last.shot.slot, last.shot.attempt + 1))
+            self._start(course, Shot(name, last.shot.slot, last.shot.attempt + 1))
 
     def _give_up(self, name: str, course: Course, now: datetime) -> None:
         last, course.retry = course.retry, None
@@ -431,7 +431,7 @@ class Slots:
 def retry_at(slot_at: datetime, attempt: int, interval_s: float | None, now: datetime) -> datetime | None:
     """When a slot is tried again after its try number ``attempt`` ended at ``now``, None when it is not.
 
-    The repeats come 5, 15 and 45 s after the try before, while that is within half the interval and 2 minutes of the slot.
+    The repeats come 5, 15 and 45 s after the try before, while that is within half the interval and 2 minutes.
     """
     if attempt > len(RETRY_AFTER_S):
         return None
