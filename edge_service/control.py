@@ -116,7 +116,7 @@ class Control:
         """Send one message."""
         return self._broker.publish(message)
 
-    def event(self, camera: str | None, event_type: str, now: datetime, **facts: object) -> None:
+    def event(self, camera: str | None, event_type: str, now: datetime, /, **facts: object) -> None:
         """Send an event."""
         self.news.event(camera, event_type, now, **facts)
 

@@ -87,7 +87,7 @@ class News:
         """The state of a camera (None: the node) may be another now."""
         self._dirty[camera] = None
 
-    def event(self, camera: str | None, event_type: str, now: datetime, **facts: object) -> None:
+    def event(self, camera: str | None, event_type: str, now: datetime, /, **facts: object) -> None:
         """Send an event; an ``id`` among the facts takes the place of its own."""
         zone = self._settings.zone
         told = {key: iso(value, zone) if hasattr(value, "tzinfo") else value for key, value in facts.items()}  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ _EVENTS = {Fate.KEPT: "captured", Fate.REJECTED: "rejected", Fate.FAILED: "faile
 class Telling(Protocol):
     """Where the news go."""
 
-    def event(self, camera: str | None, event_type: str, now: datetime, **facts: object) -> None:
+    def event(self, camera: str | None, event_type: str, now: datetime, /, **facts: object) -> None:
         """Send an event."""
 
     def changed(self, camera: str | None) -> None:
