@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from edge_service.fates import Fate, Run, Sums
 from edge_service.ledger import TICK, clip, tail
+from edge_service.local_time import local_day
 from edge_service.moments import iso
 from edge_service.plan import Plan
 
@@ -84,27 +85,41 @@ class Answer:
         }
 
 
-def explain(  # noqa: PLR0913 - a question has this many parts
-    store: LedgerStore,
-    camera: str,
-    begin: datetime,
-    end: datetime,
-    now: datetime,
-    *,
-    running: bool,
-    most: int = MOST_GAPS,
-) -> Answer:
-    """Sums and gaps of [begin, end). ``running``: the program runs (what is due and open is in flight, not down)."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What became of the slots in [begin, end)? ``running``: the program runs, so what is due and open is in flight,
+    not down. ``most``: so many gaps at most.
+    """
+
+    begin: datetime
+    end: datetime
+    now: datetime
+    running: bool
+    most: int = MOST_GAPS
+
+
+def explain(store: LedgerStore, camera: str, question: Question) -> Answer:
+    """The sums and gaps of one camera."""
+    begin, end, now = question.begin, question.end, question.now
     course = _Course(store, camera, begin, end)
-    late = [run for segment in course.segments for run in course.clipped(tail(store, segment, now, running=running)[0])]
+    late: list[Run] = []
+    for segment in course.segments:
+        late.extend(course.clipped(tail(store, segment, now, running=question.running)[0]))
     late.sort(key=_first)
     sums = store.sums(camera, begin, end) + sums_of(late)
     gaps: list[Gap] = []
-    for gap in course.gaps(merge(course.clipped(store.runs(camera, begin, end)), late, key=_first)):
-        if len(gaps) == most:
-            return Answer(camera, begin, end, sums, tuple(gaps), truncated=True)
-        gaps.append(gap)
+    if question.most:
+        for gap in course.gaps(merge(course.clipped(store.runs(camera, begin, end)), late, key=_first)):
+            if len(gaps) == question.most:
+                return Answer(camera, begin, end, sums, tuple(gaps), truncated=True)
+            gaps.append(gap)
     return Answer(camera, begin, end, sums, tuple(gaps), truncated=False)
+
+
+def period(begin: datetime | None, end: datetime | None, now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """[begin, end) of a question: what is not named is the local day's, of ``now`` or of the end that is named."""
+    day_begin, day_end = local_day(now if end is None or begin is not None else end - TICK, zone)
+    return begin or day_begin, end or day_end
 
 
 def sums_of(runs: Iterable[Run]) -> Sums:

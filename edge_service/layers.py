@@ -93,7 +93,9 @@ def read_layers(base: Base, changes: Changes | None = None, faults: Sequence[Fau
         if settings is not None and not faults:
             break
         if faults or not blamed:
-            raise SettingsError(tuple(_by_place([*faults, *(_placed(base, path, found[path]) for path in found)])))
+            known = {fault.path for fault in faults}
+            rest = [_placed(base, path, found[path]) for path in found if dotted(path) not in known]
+            raise SettingsError(tuple(_by_place([*faults, *rest])))
         for path in blamed:
             warnings.append(replace(found[path], message=f"{found[path].message}; the change is dropped", got=None))
             changes = replace(changes, tree=without_value(changes.tree, path))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, tzinfo
 
     from edge_service.fates import Fate, Run, Sums
     from edge_service.frame import Frame, NewFrame, Picture, Receipt
@@ -262,6 +262,15 @@ class LedgerStore(Protocol):
 
     def note_result(self, camera: str, fate: Fate, reason: str, detail: str, *, extra: bool = False) -> None:
         """Remember a camera's last result that is not a kept frame; an ``extra`` try is no failure of a slot."""
+
+
+class LedgerPruning(Protocol):
+    """Keeps the ledger within its age and size."""
+
+    def prune_ledger(self, now: datetime, details_s: float, max_bytes: int, zone: tzinfo = ...) -> bool:
+        """Let go of old details, sums and gaps stay for ever (older days by the days of ``zone``). A bounded piece of
+        work; True: call again.
+        """
 
 
 class Memory(Protocol):

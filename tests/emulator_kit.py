@@ -2,8 +2,8 @@
 
 The SDK reads its hosts once, when ``dropbox.session`` is imported. So this module takes a free port and sets the host
 variables when it is imported, which is before any test runs; import the SDK inside functions, or after this module.
-Use the ``dropbox_emulator`` fixture (import it into the test module, or name this module in ``pytest_plugins``): the server starts
-at its first use and every test gets an empty cloud.
+Use the ``dropbox_emulator`` fixture (name this module in ``pytest_plugins``): the server starts at its first use and
+every test gets an empty cloud.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def dropbox_emulator(shared_dropbox: DropboxEmulator) -> Iterator[DropboxEmulato
 
 
 def sdk_client(emulator: DropboxEmulator, grant: Grant | None = None, **options: Any) -> Dropbox:
-    """A client of the real SDK, its own retries off; ``options`` go to ``Dropbox()``. Close it, or use it with ``with``."""
-    import dropbox
-    from dropbox import session
+    """A client of the real SDK, its own retries off; ``options`` go to ``Dropbox()``. Close it after use."""
+    import dropbox  # noqa: PLC0415 - after its hosts are set
+    from dropbox import session  # noqa: PLC0415
 
-    if session.API_HOST != emulator.host:
+    if emulator.host != session.API_HOST:
         raise RuntimeError(f"dropbox was imported before its hosts were set: it talks to {session.API_HOST}")
     link = grant or emulator.grant()
     given: dict[str, Any] = {

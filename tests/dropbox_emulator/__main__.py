@@ -1,6 +1,6 @@
 """The emulator as a program: ``python -m tests.dropbox_emulator --port 0 --dir D [--latency 0.08]``.
 
-Prints the environment to export, then what happens is asked below ``/admin/`` on the same port. SIGINT and SIGTERM end it.
+Prints the environment to export; faults and state are below ``/admin/`` on the same port. SIGINT and SIGTERM end it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--token-life", type=float, default=14400.0, help="seconds an access token lives")
     parser.add_argument("--app-key", default=App().key)
     parser.add_argument("--app-secret", default=App().secret)
-    parser.add_argument("--redirect-uri", action="append", default=[], help="a registered redirect URI, may be repeated")
+    parser.add_argument(
+        "--redirect-uri", action="append", default=[], help="a registered redirect URI, may be repeated"
+    )
     parser.add_argument("--app-folder", default="", help="for example /Apps/garden: the app sees only this folder")
-    parser.add_argument("--forget-bytes", action="store_true", help="keep hashes and sizes only (no download, less memory)")
+    parser.add_argument(
+        "--forget-bytes", action="store_true", help="keep hashes and sizes only (no download, less memory)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the dice behind probabilities")
     return parser.parse_args()
 

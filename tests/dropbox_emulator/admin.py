@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -55,10 +56,14 @@ def _state(cloud: Cloud, _: dict[str, Any]) -> object:
             "requests": Counter(record.route for record in cloud.log.records),
             "violations": len(cloud.log.violations),
             "open_sessions": len(cloud.sessions),
-            "grants": [{"account": grant.account.name, "alive": grant.alive, "refreshes": grant.refreshes} for grant in cloud.people.grants],
+            "grants": [
+                {"account": grant.account.name, "alive": grant.alive, "refreshes": grant.refreshes}
+                for grant in cloud.people.grants
+            ],
             "forgotten": [stored.path_display for stored in cloud.forgotten],
             "faults": [fault.as_dict() for fault in cloud.faults.standing()],
             "behaviour": asdict(cloud.behaviour),
+            "cpu_s": time.process_time(),
         }
 
 
@@ -75,7 +80,10 @@ def _requests(cloud: Cloud, given: dict[str, Any]) -> object:
 
 def _violations(cloud: Cloud, _: dict[str, Any]) -> object:
     found = list(cloud.log.violations)
-    return [{"route": item.record.route, "number": item.record.number, "reason": item.reason, "early": item.early} for item in found]
+    return [
+        {"route": item.record.route, "number": item.record.number, "reason": item.reason, "early": item.early}
+        for item in found
+    ]
 
 
 def _order(cloud: Cloud, given: dict[str, Any]) -> object:
@@ -101,7 +109,12 @@ def _grant(cloud: Cloud, given: dict[str, Any]) -> object:
         scopes = tuple(given.get("scopes", app.scopes))
         grant = cloud.people.new_grant(app, find_account(cloud, given.get("account")), scopes, offline=True, pkce=True)
         token = cloud.people.new_token(grant, float(given.get("expires_in", cloud.behaviour.token_life)))
-        return {"access_token": token, "refresh_token": grant.refresh_token, "account_id": grant.account.account_id, "app_key": app.key}
+        return {
+            "access_token": token,
+            "refresh_token": grant.refresh_token,
+            "account_id": grant.account.account_id,
+            "app_key": app.key,
+        }
 
 
 def _revoke(cloud: Cloud, given: dict[str, Any]) -> object:

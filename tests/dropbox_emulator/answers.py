@@ -1,4 +1,4 @@
-"""What the emulator says: requests read, answers to give, and Dropbox's ways of refusing. Opens nothing, keeps nothing."""
+"""What the emulator says: requests read, answers to give, Dropbox's ways of refusing. Keeps nothing."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class RouteRefusal(Refusal):
         self.error = error
 
 
-def tag(name: str, inner: dict[str, Any] | None = None, **fields: object) -> dict[str, Any]:
+def tag(name: str, inner: dict[str, Any] | None = None, /, **fields: Any) -> dict[str, Any]:
     """A member of a union: ``inner`` is a union below it, ``fields`` are the members of a struct."""
     value: dict[str, Any] = {".tag": name, **fields}
     if inner is not None:
@@ -98,7 +98,7 @@ def unknown_route(route: str, status: int = 400) -> Refusal:
     return Refusal(Answer(status, f'Unknown API function: "{route}"'.encode(), TEXT_TYPE))
 
 
-def auth_refused(name: str, **fields: object) -> Refusal:
+def auth_refused(name: str, /, **fields: object) -> Refusal:
     return Refusal(_summed(401, tag(name, **fields)))
 
 

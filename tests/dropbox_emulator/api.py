@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from tests.dropbox_emulator import routes_files, routes_uploads, routes_users
 from tests.dropbox_emulator.answers import (
     JSON_TYPE,
-    RouteRefusal,
     Answer,
     Refusal,
     Request,
+    RouteRefusal,
     auth_refused,
     bad_input,
     tag,
@@ -92,9 +92,9 @@ def check_scope(name: str, route: Route, grant: Grant) -> None:
         return
     if route.scope not in grant.app.scopes:
         text = (
-            f"Your app (ID: {grant.app.key}) is not permitted to access this endpoint because it does not have the required "
-            f"scope '{route.scope}'. The owner of the app can enable the scope for the app using the Permissions tab on "
-            "the App Console."
+            f"Your app (ID: {grant.app.key}) is not permitted to access this endpoint because it does not have "
+            f"the required scope '{route.scope}'. The owner of the app can enable the scope for the app using the "
+            "Permissions tab on the App Console."
         )
         raise bad_input(name, text)
     raise auth_refused("missing_scope", required_scope=route.scope)
@@ -143,8 +143,6 @@ def paths_of(arg: dict[str, object]) -> tuple[str, ...]:
         values += [commit.get("path")] if isinstance(commit, dict) else []
         found += [value for value in values if isinstance(value, str)]
     return tuple(found)
-
-
 
 
 def peek(text: str) -> tuple[str, ...]:

@@ -15,11 +15,23 @@ if TYPE_CHECKING:
     from tests.dropbox_emulator.cloud import Cloud
 
 _KNOWN = (
-    "response_type client_id redirect_uri state token_access_type scope include_granted_scopes code_challenge "
-    "code_challenge_method force_reapprove force_reauthentication disable_signup locale"
-).split()
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "state",
+    "token_access_type",
+    "scope",
+    "include_granted_scopes",
+    "code_challenge",
+    "code_challenge_method",
+    "force_reapprove",
+    "force_reauthentication",
+    "disable_signup",
+    "locale",
+)
 _STYLE = (
-    "body{font:16px/1.5 sans-serif;max-width:34rem;margin:3rem auto;padding:0 1rem}button{font:inherit;padding:.5rem 2rem}"
+    "body{font:16px/1.5 sans-serif;max-width:34rem;margin:3rem auto;padding:0 1rem}"
+    "button{font:inherit;padding:.5rem 2rem}"
     "code{background:#eee;padding:.2rem .4rem;word-break:break-all}"
 )
 
@@ -73,14 +85,17 @@ def _fault(app: App, asked: dict[str, str]) -> str | None:
         return f"Invalid redirect_uri: {uri!r}. It must exactly match one of the redirect URIs of the app."
     if asked.get("token_access_type", "online") not in ("online", "offline", "legacy"):
         return "Invalid token_access_type."
-    if "code_challenge" in asked:
-        if asked.get("code_challenge_method", "plain") not in ("S256", "plain"):
-            return "Invalid code_challenge_method."
-        if not 43 <= len(asked["code_challenge"]) <= 128:
-            return "Invalid code_challenge: 43 to 128 characters are needed."
-    elif "code_challenge_method" in asked:
-        return "code_challenge_method without code_challenge."
-    return _scope_fault(app, asked)
+    return _challenge_fault(asked) or _scope_fault(app, asked)
+
+
+def _challenge_fault(asked: dict[str, str]) -> str | None:
+    if "code_challenge" not in asked:
+        return "code_challenge_method without code_challenge." if "code_challenge_method" in asked else None
+    if asked.get("code_challenge_method", "plain") not in ("S256", "plain"):
+        return "Invalid code_challenge_method."
+    if not 43 <= len(asked["code_challenge"]) <= 128:
+        return "Invalid code_challenge: 43 to 128 characters are needed."
+    return None
 
 
 def _scope_fault(app: App, asked: dict[str, str]) -> str | None:
@@ -94,7 +109,9 @@ def _scope_fault(app: App, asked: dict[str, str]) -> str | None:
 
 def _framed(title: str, body: str, status: int = 200) -> Answer:
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-    return page(f"<!doctype html><html lang=en><head>{head}<style>{_STYLE}</style></head><body>{body}</body></html>", status)
+    return page(
+        f"<!doctype html><html lang=en><head>{head}<style>{_STYLE}</style></head><body>{body}</body></html>", status
+    )
 
 
 def _trouble(title: str, text: str) -> Answer:
@@ -106,18 +123,23 @@ def _question(app: App, accounts: list[Account], asked: dict[str, str]) -> Answe
         f'<input type=hidden name="{escape(name)}" value="{escape(value)}">' for name, value in asked.items()
     )
     people = "".join(
-        f'<p><label><input type=radio name=account id="account-{escape(account.name)}" value="{escape(account.account_id)}"'
+        f'<p><label><input type=radio name=account id="account-{escape(account.name)}" '
+        f'value="{escape(account.account_id)}"'
         f"{' checked' if index == 0 else ''}> {escape(account.email)}</label></p>"
         for index, account in enumerate(accounts)
     )
     scopes = "".join(f"<li>{escape(scope)}" for scope in (asked.get("scope") or " ".join(app.scopes)).split())
-    target = f"You will return to <code>{escape(asked['redirect_uri'])}</code>." if "redirect_uri" in asked else "You will see a code."
+    target = (
+        f"You will return to <code>{escape(asked['redirect_uri'])}</code>."
+        if "redirect_uri" in asked
+        else "You will see a code."
+    )
     return _framed(
         f"{app.name} - Dropbox emulator",
         f'<h1><span id="app-name">{escape(app.name)}</span> would like to use your Dropbox</h1>'
         f'<p>App key <code id="client-id">{escape(app.key)}</code>. {target}</p><ul>{scopes}</ul>'
         f'<form method=post action="/oauth2/authorize">{hidden}{people}'
-        '<button type=submit name=decision value=deny id=deny>Cancel</button> '
+        "<button type=submit name=decision value=deny id=deny>Cancel</button> "
         "<button type=submit name=decision value=allow id=allow>Allow</button></form>",
     )
 

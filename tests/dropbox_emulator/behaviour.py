@@ -11,9 +11,9 @@ MIB = 1024 * 1024
 class Behaviour:
     """All dials; durations in seconds, sizes in bytes.
 
-    ``latency``: added to each request (half on the way in, half out) and ``connect_trips`` times to each new connection.
+    ``latency``: added to each request (half each way) and ``connect_trips`` times to each new connection.
     ``lock_s`` and ``per_entry_s``: how long a commit holds its account's write lock. ``contention``: the chance that a
-    commit that meets a held lock is refused instead of waiting; ``contention_form``: 429, or error (409 or per entry).
+    commit that meets a held lock is refused, not made to wait; ``contention_form``: 429, or error (409 or per entry).
     ``requests_per_s``, ``bytes_per_s``: caps per account answered with 429 and ``cap_retry_after``; 0 is no cap.
     ``line_bytes_per_s``: all bodies together arrive at most this fast; nothing is refused. ``grace``: how long after a
     429 left a request may still begin without counting as a broken Retry-After (it was under way).

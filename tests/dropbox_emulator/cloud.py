@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from tests.dropbox_emulator import faults
 from tests.dropbox_emulator.answers import rate_refused
-from tests.dropbox_emulator.behaviour import Behaviour
 from tests.dropbox_emulator.faults import FaultBook
 from tests.dropbox_emulator.log import Log
 from tests.dropbox_emulator.people import Account, App, Registry
@@ -19,6 +18,8 @@ from tests.dropbox_emulator.tree import StoredFile, Tree, Upload, WriteRefused
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.dropbox_emulator.behaviour import Behaviour
 
 
 class Busy(Exception):  # noqa: N818 - an answer more than an error
@@ -63,7 +64,7 @@ class Cloud:
         self.wait(until - time.monotonic())
 
     def spend(self, account: str, size: int) -> None:
-        """Charge one request to the account's caps; raises Refusal 429 above them (one second's worth may come at once)."""
+        """Charge one request to the account's caps; raises Refusal 429 above them (bursts of a second are free)."""
         behaviour = self.behaviour
         if behaviour.requests_per_s <= 0 and behaviour.bytes_per_s <= 0:
             return
@@ -100,7 +101,7 @@ class Cloud:
             lock.release()
 
     def commit(self, route: str, account: Account, upload: Upload, session: Session | None = None) -> StoredFile:
-        """Write one file; raises WriteRefused with the full tags of the route's error (``path/...``, ``lookup_failed/...``)."""
+        """Write one file; raises WriteRefused with the whole tags of the route's error (``path/...``)."""
         for fault in self.faults.pick(faults.COMMIT, route, (upload.path,)):
             error = "path/insufficient_space" if fault.kind == "insufficient_space" else fault.error
             if error.startswith("lookup_failed") and session is not None:

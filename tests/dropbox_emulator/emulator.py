@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class DropboxEmulator:
     """A Dropbox on a loopback port.
 
-    Use as a context manager, or ``start`` and ``stop``. ``reset`` makes everything new (accounts, links, files, faults, log)
-    but the port and the certificate. ``pause`` refuses connections until ``resume``.
+    Use as a context manager, or ``start`` and ``stop``. ``reset`` makes everything new (accounts, links, files, faults,
+    log) but the port and the certificate. ``pause`` refuses connections until ``resume``.
     """
 
     def __init__(

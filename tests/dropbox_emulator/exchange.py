@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.dropbox_emulator import admin, api, faults
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from tests.dropbox_emulator.cloud import Cloud
     from tests.dropbox_emulator.faults import Fault
-    from tests.dropbox_emulator.people import Grant
     from tests.dropbox_emulator.wire import Connection
 
 _PORTAL = Answer(200, b"<html><body><h1>Welcome to the guest network</h1></body></html>", HTML_TYPE)
@@ -85,16 +85,20 @@ class Exchange:
             if fault.kind == "reset_unread":
                 raise Broken
             speed = fault.bytes_per_s
-            crawl = lambda count, speed=speed: self._cloud.wait(count / speed)  # type: ignore[misc]  # noqa: E731
+            crawl = lambda count, speed=speed: self._cloud.wait(count / speed)  # noqa: E731
         return self._connection.read_body(self._request, self._cloud.behaviour.payload_limit + 1024, crawl)
 
     def _web(self) -> Answer:
-        served = {("POST", "oauth2/token"): token, ("GET", "oauth2/authorize"): authorise, ("POST", "oauth2/authorize"): authorise}
+        served = {
+            ("POST", "oauth2/token"): token,
+            ("GET", "oauth2/authorize"): authorise,
+            ("POST", "oauth2/authorize"): authorise,
+        }
         handler = served.get((self._request.method, self._name))
         if handler is None:
             raise Refusal(Answer(404, b"Not found", "text/plain"))
         self._owner = self._name
-        self._strike(None)
+        self._carry_out(self._struck(faults.ENTER))
         return handler(self._cloud, self._request)
 
     def _call(self, *, fits: bool) -> Answer:
@@ -106,7 +110,7 @@ class Exchange:
         grant = api.authenticate(cloud, self._name, request)
         self._owner = record.account = grant.account.account_id
         cloud.log.check_quiet(record, self._owner, cloud.behaviour.grace)
-        self._carry_out(ordered, grant)
+        self._carry_out(ordered)
         route, call = api.open_call(cloud, self._name, request, grant)
         record.paths = api.paths_of(call.arg)
         cloud.spend(self._owner, request.length)
@@ -141,10 +145,7 @@ class Exchange:
                 elif fault.kind == "revoked_link" and self._record.token in people.tokens:
                     people.revoke(people.tokens[self._record.token][0])
 
-    def _strike(self, grant: Grant | None) -> None:
-        self._carry_out(self._struck(faults.ENTER), grant)
-
-    def _carry_out(self, ordered: list[Fault], grant: Grant | None) -> None:
+    def _carry_out(self, ordered: list[Fault]) -> None:
         """Faults before the work: wait, or end the request by raising."""
         for fault in sorted(ordered, key=lambda fault: fault.kind != "slow"):
             if fault.kind == "slow":
@@ -169,27 +170,31 @@ class Exchange:
         cut: int | None = None
         crawl: Callable[[int], None] | None = None
         for fault in self._struck(faults.LEAVE, record.paths):
-            if fault.kind in ("answer_lost", "reset"):
-                raise Broken
-            if fault.kind == "hang":
-                self._hang(fault)
-            if fault.kind == "slow":
-                self._cloud.wait(fault.delay)
-            elif fault.kind == "drip":
-                crawl = lambda _, speed=fault.bytes_per_s: self._cloud.wait(1 / speed)  # type: ignore[misc]  # noqa: E731
-            elif fault.kind == "cut_body":
-                answer.body = answer.body[: len(answer.body) // 2]
+            if fault.kind == "drip":
+                crawl = lambda _, speed=fault.bytes_per_s: self._cloud.wait(1 / speed)  # noqa: E731
             elif fault.kind == "cut_short":
                 cut = len(answer.body) // 2
-            elif fault.kind == "charset":
-                answer.content_type += "; charset=utf-8"
-            elif (refusal := _refusal(fault)) is not None:
-                answer = refusal.answer
+            else:
+                answer = self._changed(answer, fault)
         record.status = answer.status
         if answer.status == 429:
             self._note_wait(answer)
         connection.send(answer, crawl, cut)
         return cut is None and self._request.headers.get("connection", "").lower() != "close"
+
+    def _changed(self, answer: Answer, fault: Fault) -> Answer:
+        """The answer as it leaves after one fault; raises Broken when none leaves."""
+        if fault.kind == "answer_lost":
+            raise Broken
+        if fault.kind == "cut_body":
+            return replace(answer, body=answer.body[: len(answer.body) // 2])
+        if fault.kind == "charset":
+            return replace(answer, content_type=f"{answer.content_type}; charset=utf-8")
+        try:
+            self._carry_out([fault])
+        except Refusal as refusal:
+            return refusal.answer
+        return answer
 
     def _note_wait(self, answer: Answer) -> None:
         seconds = answer.headers.get("Retry-After", "1")

@@ -1,4 +1,4 @@
-"""Faults that a test orders: what goes wrong, where, how often. Picks them; carrying them out is the exchange's work."""
+"""Faults that a test orders: what goes wrong, where, how often. Carrying them out is the exchange's work."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ _AFTER_WORK = {"server_error", "html", "reset", "hang", "slow", "rate_limit"}
 class Fault:
     """One order.
 
-    ``kind`` one of the names above. ``route`` and ``path`` are shell patterns (``files/upload_session/*``); for kinds
-    that strike before the body is read ``path`` sees only the Dropbox-API-Arg header. ``times``: how often it strikes,
-    None for ever; ``seconds``: how long the order stands; ``probability`` per chance; ``after``: chances passed over first.
-    ``done``: strike after the work was done (server_error, html, reset, hang, slow, rate_limit).
+    ``kind`` one of the names above. ``route`` and ``path`` are shell patterns (``files/upload_session/*``; kinds that
+    strike before the body is read see no path). ``times``: how often it strikes, None for ever; ``seconds``: how long
+    the order stands; ``probability`` per chance; ``after``: chances passed over first. ``done``: strike after the work
+    was done (server_error, html, reset, hang, slow, rate_limit).
 
-    Parameters of single kinds: ``retry_after``, ``reason`` and ``form`` (json text bare date) of rate_limit; ``status`` of
-    server_error, route_absent; ``delay`` of slow and hang (hang without delay ends when the client goes); ``bytes_per_s``
-    of slow_read and drip; ``scope`` of missing_scope; ``error`` of write_error (``path/no_write_permission``,
-    ``too_many_write_operations``, ``lookup_failed/not_found`` = the session is lost) and of grant_error
-    (``invalid_grant:refresh token is invalid or revoked``); ``every`` of forget: one file in so many.
+    Parameters of single kinds: ``retry_after``, ``reason`` and ``form`` (json text bare date) of rate_limit; ``status``
+    of server_error, route_absent; ``delay`` of slow and hang (hang without delay ends when the client goes);
+    ``bytes_per_s`` of slow_read and drip; ``scope`` of missing_scope; ``error`` of write_error
+    (``path/no_write_permission``, ``too_many_write_operations``, ``lookup_failed/not_found`` = the session is lost) and
+    of grant_error (``invalid_grant:refresh token is invalid or revoked``); ``every`` of forget: one file in so many.
     """
 
     kind: str

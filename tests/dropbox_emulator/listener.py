@@ -1,4 +1,4 @@
-"""The listening socket and a thread per connection. A thread is cheapest here: TLS and hashing run outside of Python's lock."""
+"""The listening socket and a thread per connection. TLS and hashing run outside of Python's lock."""
 
 from __future__ import annotations
 

@@ -21,7 +21,11 @@ def _tree(call: Call) -> Tree:
 
 def _look(call: Call, path: str, member: str = "path") -> StoredFile | Folder:
     """The entry at a path, or the route's lookup error."""
-    if not path.startswith("id:") and path != call.grant.app.folder and (fault := paths.fault(path)) == "malformed_path":
+    if (
+        not path.startswith("id:")
+        and path != call.grant.app.folder
+        and (fault := paths.fault(path)) == "malformed_path"
+    ):
         raise RouteRefusal(tags(f"{member}/{fault}"))
     found = _tree(call).find(path)
     if found is None:

@@ -164,10 +164,7 @@ def finish(call: Call) -> Answer:
             _check_concurrent(session, data)
         call.check_hash(content_hash(data))
         with call.cloud.lock:
-            if session.closed and not data:
-                _check_offset(session, offset)
-            else:
-                session.append(offset, data, close=False)
+            session.complete(offset, data)
     except SessionRefused as refused:
         raise RouteRefusal(tag("lookup_failed", refused.error)) from None
     wish = _upload(call, commit, *session.settle())
@@ -190,11 +187,6 @@ def _check_concurrent(session: Session, data: bytes) -> None:
         raise RouteRefusal(tag("concurrent_session_missing_data"))
 
 
-def _check_offset(session: Session, offset: int) -> None:
-    if offset != session.size:
-        raise SessionRefused(tag("incorrect_offset", correct_offset=session.size))
-
-
 def _finish_all(call: Call, entries: list[dict[str, Any]]) -> dict[str, Any]:
     account = call.account.account_id
     try:
@@ -210,9 +202,7 @@ def _finish_entry(call: Call, entry: dict[str, Any], *, busy: bool) -> dict[str,
         return tag("failure", tag("too_many_write_operations"))
     try:
         session, offset = _find(call, call.take(entry, "cursor", dict))
-        if not session.closed:
-            raise SessionRefused(tag("not_closed"))
-        _check_offset(session, offset)
+        session.check_closed(offset)
         if not session.is_whole():
             return tag("failure", tag("concurrent_session_missing_data"))
         wish = _upload(call, commit, *session.settle())
@@ -254,5 +244,3 @@ def finish_batch_check(call: Call) -> Answer:
             raise RouteRefusal(tag("invalid_async_job_id"))
         result = call.cloud.jobs[job]
     return as_json(tag("in_progress") if result is None else result)
-
-

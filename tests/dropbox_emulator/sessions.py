@@ -23,7 +23,7 @@ class SessionRefused(Exception):  # noqa: N818 - an answer more than an error
 
 @dataclass(slots=True)
 class Session:
-    """One session of one account. A sequential one grows at its end; a concurrent one fills 4 MiB places in any order."""
+    """One session of one account. It grows at its end, or (concurrent) in 4 MiB places in any order."""
 
     id: str
     account: str
@@ -56,6 +56,20 @@ class Session:
             raise SessionRefused(tag("concurrent_session_invalid_offset"))
         if len(data) % BLOCK and not close:
             raise SessionRefused(tag("concurrent_session_invalid_data_size"))
+
+    def complete(self, offset: int, data: bytes) -> None:
+        """The last bytes come with the finish; a closed session takes none. Raises SessionRefused."""
+        if self.closed and not data:
+            self.check_closed(offset)
+        else:
+            self.append(offset, data, close=False)
+
+    def check_closed(self, offset: int) -> None:
+        """Raises SessionRefused when it is still open or of another size."""
+        if not self.closed:
+            raise SessionRefused(tag("not_closed"))
+        if offset != self.size:
+            raise SessionRefused(tag("incorrect_offset", correct_offset=self.size))
 
     def is_whole(self) -> bool:
         return sum(map(len, self.pieces.values())) == self.size

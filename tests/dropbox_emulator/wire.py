@@ -52,7 +52,9 @@ class Connection:
         lines = data[:end].decode("latin-1").split("\r\n")
         try:
             method, target, _ = lines[0].split(" ", 2)
-            headers = {name.strip().lower(): value.strip() for name, value in (line.split(":", 1) for line in lines[1:])}
+            headers = {
+                name.strip().lower(): value.strip() for name, value in (line.split(":", 1) for line in lines[1:])
+            }
             length = int(headers.get("content-length", "0"))
         except ValueError as error:
             raise Gone from error
@@ -86,11 +88,8 @@ class Connection:
         return fits
 
     def send(self, answer: Answer, pace: Callable[[int], None] | None = None, cut: int | None = None) -> None:
-        """Send the whole answer in one write. ``pace``: byte by byte; ``cut``: only so many bytes of the body, then end."""
-        if 300 <= answer.status < 400:
-            reason = "Found"
-        else:
-            reason = HTTPStatus(answer.status).phrase
+        """Send the whole answer in one write. ``pace``: byte by byte; ``cut``: so many bytes of the body, then end."""
+        reason = HTTPStatus(answer.status).phrase
         head = [f"HTTP/1.1 {answer.status} {reason}", f"Content-Length: {len(answer.body)}", "Server: emulator"]
         if answer.body:
             head.append(f"Content-Type: {answer.content_type}")

@@ -100,10 +100,14 @@ def connect(client: Client, place: Place, protocol: int) -> None:
 
 
 def subscription(topic_filter: str, protocol: int) -> tuple[str, SubscribeOptions | int]:
-    """One filter with its options: no echo of our own, retained messages marked as such and sent at once."""
+    """One filter with its options: no echo of our own, retained messages marked as such and sent at once.
+
+    Of our own announcements only later changes matter (some brokers send them back on subscribing).
+    """
     if protocol != MQTT5:
         return (topic_filter, 1)
-    return (topic_filter, SubscribeOptions(qos=1, noLocal=True, retainAsPublished=True, retainHandling=0))
+    handling = 2 if topic_filter.endswith("/config") else 0
+    return (topic_filter, SubscribeOptions(qos=1, noLocal=True, retainAsPublished=True, retainHandling=handling))
 
 
 def publish_properties(message: Outbound) -> Properties | None:

@@ -21,7 +21,9 @@ from edge_service.adapters.store.frames import Frames
 from edge_service.adapters.store.keeping import Keeper
 from edge_service.adapters.store.keepsake import Keepsake, Kept
 from edge_service.adapters.store.ledger import Ledger
+from edge_service.adapters.store.migrate import migrate
 from edge_service.adapters.store.place import Lock, close_to_others, prepare
+from edge_service.adapters.store.pruning import Pruning
 from edge_service.adapters.store.recovery import Recovery
 from edge_service.adapters.store.remembering import VOLATILE, Remembering
 from edge_service.adapters.store.schema import (
@@ -93,6 +95,7 @@ class Store:
         self._keeper = Keeper(self._engine, self.writer, self._files, self._numbers, self._keepsake, self._ballast)
         self.frames = Frames(self._engine, self.writer, self._files, self._set_aside, self._numbers, self._keeper)
         self.ledger = Ledger(self._engine, self.writer, self._numbers, self._copy)
+        self.pruning = Pruning(self._engine, self.writer, self.ledger)
         self.memory = Remembering(self._engine, self.writer, self._copy)
 
     def open(self, now: datetime, *, beside: bool = False) -> Opened:
@@ -198,6 +201,9 @@ class Store:
                 " going back is not possible, start the newer program",
                 code="downgrade",
             )
+        if finding.version < SCHEMA_VERSION:
+            migrate(self._folder, finding.version)
+            _log.info("the database was brought from version %d to %d", finding.version, SCHEMA_VERSION)
 
     def _last_change(self, now: datetime) -> int:
         """When the lost database was last written, as far as that can be told."""

@@ -1,0 +1,195 @@
+"""Keeps the ledger small: old rows of frames go, hours become days; sums and gaps stay for ever. Bounded work a call."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from edge_service.adapters.store.schema import (
+    DELIVERED,
+    DROPPED,
+    QUARANTINED,
+    SUM_COLUMNS,
+    cameras,
+    days,
+    frames,
+    hours,
+)
+from edge_service.adapters.store.tally import HOUR_MS
+from edge_service.moments import from_ms, to_ms
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from sqlalchemy import Connection, Engine
+
+    from edge_service.adapters.store.ledger import Ledger
+    from edge_service.adapters.store.writer import Writer
+
+_ROWS_AT_ONCE = 2_000
+_DAYS_AT_ONCE = 50
+_PAGES_AT_ONCE = 2_000
+_SPARE_PAGES = 4_000
+"""Free pages worth keeping: new rows fill them without growing the file."""
+_HEADROOM = 0.95
+"""Rows go a little before the limit, so that it is never passed."""
+_UNTOUCHED = timedelta(hours=2)
+"""The newest rows stay whatever the limit says: the page of the day and the slots under way need them."""
+
+_SETTLED = frames.c.state.in_((DELIVERED, DROPPED, QUARANTINED)) & (frames.c.file == "")
+_OLD = (
+    select(frames.c.id)
+    .where(
+        _SETTLED,
+        frames.c.camera == bindparam("camera_id"),
+        frames.c.at < bindparam("before"),
+        frames.c.id.not_in(select(cameras.c.last_frame).where(cameras.c.last_frame.is_not(None))),
+    )
+    .order_by(frames.c.at)
+    .limit(_ROWS_AT_ONCE)
+)
+_REMOVE = delete(frames).where(frames.c.id.in_(_OLD.scalar_subquery()))
+_CAMERAS = select(cameras.c.id, cameras.c.camera)
+_FIRST_ROW = select(func.min(frames.c.at)).where(frames.c.camera == bindparam("camera_id"))
+_FIRST_HOUR = select(func.min(hours.c.hour)).where(hours.c.camera == bindparam("camera_id"))
+_DAY_KNOWN = select(days.c.begin).where(days.c.camera == bindparam("camera_id"), days.c.begin == bindparam("begin_ms"))
+_HOUR_SUMS = select(*(func.coalesce(func.sum(hours.c[name]), 0) for name in SUM_COLUMNS)).where(
+    hours.c.camera == bindparam("camera_id"), hours.c.hour >= bindparam("first"), hours.c.hour < bindparam("past")
+)
+_REMOVE_HOURS = delete(hours).where(
+    hours.c.camera == bindparam("camera_id"), hours.c.hour >= bindparam("first"), hours.c.hour < bindparam("past")
+)
+_LESSEN = (
+    update(hours)
+    .where(hours.c.camera == bindparam("camera_id"), hours.c.hour == bindparam("at_hour"))
+    .values({name: hours.c[name] - bindparam(f"less_{name}") for name in SUM_COLUMNS})
+)
+_new = insert(days)
+_ADD_DAY = _new.on_conflict_do_update(
+    index_elements=[days.c.camera, days.c.begin],
+    set_={name: days.c[name] + _new.excluded[name] for name in SUM_COLUMNS},
+)
+
+
+class Pruning:
+    """Call :meth:`prune_ledger` now and then, again at once while it returns True."""
+
+    def __init__(self, engine: Engine, writer: Writer, ledger: Ledger) -> None:
+        self._engine = engine
+        self._writer = writer
+        self._ledger = ledger
+
+    def prune_ledger(self, now: datetime, details_s: float, max_bytes: int, zone: tzinfo = UTC) -> bool:
+        """Let go of details older than ``details_s`` seconds, older ones first while the file is above ``max_bytes``.
+
+        Frames that still wait or have a file stay. Hours are folded into days of ``zone`` once they are older than
+        that. Returns whether there is more to do; each call holds the database for some milliseconds only.
+        """
+        self._writer.flush()
+        before = now - timedelta(seconds=details_s)
+        with self._engine.connect() as connection:
+            all_cameras = [(row.id, row.camera) for row in connection.execute(_CAMERAS)]
+        more = self._fold(all_cameras, before, zone)
+        if not more:  # sums first: a day that ends inside an hour is divided by its rows
+            more = any([self._remove(number, to_ms(before)) for number, _ in all_cameras])
+        if self._used_bytes() > max_bytes * _HEADROOM:
+            more = self._remove_oldest(all_cameras, to_ms(now - _UNTOUCHED)) or more
+        return self._shrink() or more
+
+    def _remove(self, camera: int, before: int) -> bool:
+        values = {"camera_id": camera, "before": before}
+        with self._engine.connect() as connection:
+            if connection.execute(_OLD, values).first() is None:
+                return False
+        removed = self._writer.do(lambda connection: connection.execute(_REMOVE, values).rowcount)
+        return removed == _ROWS_AT_ONCE
+
+    def _remove_oldest(self, all_cameras: list[tuple[int, str]], newest: int) -> bool:
+        """One portion from the camera whose rows reach back the furthest."""
+        firsts = []
+        with self._engine.connect() as connection:
+            for number, _ in all_cameras:
+                first = connection.execute(
+                    _FIRST_ROW.where(_SETTLED, frames.c.at < bindparam("before")),
+                    {"camera_id": number, "before": newest},
+                ).scalar()
+                if first is not None:
+                    firsts.append((first, number))
+        if not firsts:
+            return False
+        first, camera = min(firsts)
+        # not beyond the next camera's oldest row by more than a day: all keep about the same span
+        limit = min(newest, first + 24 * HOUR_MS)
+        self._writer.do(lambda connection: connection.execute(_REMOVE, {"camera_id": camera, "before": limit}))
+        return True
+
+    def _fold(self, all_cameras: list[tuple[int, str]], before: datetime, zone: tzinfo) -> bool:
+        """Hours of whole local days before ``before`` into a row per day; whether more could go."""
+        left = _DAYS_AT_ONCE
+        for number, name in all_cameras:
+            while left:
+                day = self._oldest_day(number, zone)
+                if day is None or day[1] > before:
+                    break
+                self._fold_day(number, name, *day)
+                left -= 1
+        return not left
+
+    def _oldest_day(self, number: int, zone: tzinfo) -> tuple[datetime, datetime] | None:
+        """The local day that the oldest hour belongs to."""
+        with self._engine.connect() as connection:
+            first = connection.execute(_FIRST_HOUR, {"camera_id": number}).scalar()
+            if first is None:
+                return None
+            begin, end = day_of(from_ms(first * HOUR_MS), zone)
+            shared = to_ms(end) < (first + 1) * HOUR_MS
+            known = {"camera_id": number, "begin_ms": to_ms(begin)}
+            if shared and connection.execute(_DAY_KNOWN, known).first() is not None:
+                # a day that ends inside an hour (Kathmandu) took its part already: the rest is the next day's
+                return day_of(end, zone)
+        return begin, end
+
+    def _fold_day(self, number: int, name: str, begin: datetime, end: datetime) -> None:
+        first, past = to_ms(begin) // HOUR_MS, to_ms(end) // HOUR_MS
+        # of an hour that this day shares with the next, only the part inside is moved
+        part = self._ledger.sums(name, from_ms(past * HOUR_MS), end)
+
+        def work(connection: Connection) -> None:
+            values = {"camera_id": number, "first": first, "past": past}
+            whole = connection.execute(_HOUR_SUMS, values).one()
+            row = {column: whole[i] + getattr(part, column) for i, column in enumerate(SUM_COLUMNS)}
+            connection.execute(_ADD_DAY, {"camera": number, "begin": to_ms(begin), "end": to_ms(end), **row})
+            connection.execute(_REMOVE_HOURS, values)
+            less = {f"less_{column}": getattr(part, column) for column in SUM_COLUMNS}
+            connection.execute(_LESSEN, {"camera_id": number, "at_hour": past, **less})
+
+        self._writer.do(work)
+
+    def _used_bytes(self) -> int:
+        with self._engine.connect() as connection:
+            pages, free, size = (
+                int(connection.exec_driver_sql(f"PRAGMA {what}").scalar_one())
+                for what in ("page_count", "freelist_count", "page_size")
+            )
+        return (pages - free) * size
+
+    def _shrink(self) -> bool:
+        """Give pages back to the disk when many are free; whether more could go."""
+        with self._engine.connect() as connection:
+            free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
+        if free <= _SPARE_PAGES:
+            return False
+        take = min(_PAGES_AT_ONCE, free - _SPARE_PAGES // 2)
+        self._writer.do(lambda connection: connection.exec_driver_sql(f"PRAGMA incremental_vacuum({take})").all())
+        return free - take > _SPARE_PAGES
+
+
+def day_of(moment: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
+    """Begin and end of the local day that holds ``moment``, in UTC."""
+    local = moment.astimezone(zone)
+    begin = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    end = (begin + timedelta(days=1)).replace(fold=0)  # wall clock arithmetic: 23 or 25 hours where the zone changes
+    return begin.astimezone(UTC), end.astimezone(UTC)

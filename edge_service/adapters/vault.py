@@ -1,0 +1,141 @@
+"""Encrypts the secrets that lie in the database (Fernet). Stores nothing but its key, and never shows a secret.
+
+A key beside the database protects copies of the database only; ``EDGE_SERVICE_SECRET_KEY`` keeps it elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from edge_service.errors import PersonNeededError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryptography.fernet import MultiFernet
+
+KEY_FILE = "secret.key"
+
+
+class Vault:
+    """``key`` is the text of EDGE_SERVICE_SECRET_KEY (Fernet keys, comma-separated, the first one encrypts), None: the
+    key file in ``folder``, made at first use. cryptography is loaded at first use.
+    """
+
+    def __init__(self, folder: Path, key: str | None = None) -> None:
+        self._path = folder / KEY_FILE
+        self._given = key
+        self._lock = threading.Lock()
+        self._ring: MultiFernet | None = None
+
+    def __repr__(self) -> str:
+        """Without the key."""
+        return "Vault()"
+
+    def seal(self, text: str) -> str:
+        """The text encrypted. Raises PersonNeededError(secrets_unreadable) for an unusable key, disk_error."""
+        return self._opened().encrypt(text.encode()).decode("ascii")
+
+    def open(self, token: str) -> str:
+        """The text again. Raises PersonNeededError(code=secrets_unreadable) when it was sealed with another key."""
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415  heavy, and needed only with secrets
+
+        try:
+            return self._opened().decrypt(token.encode()).decode()
+        except (InvalidToken, ValueError) as error:
+            raise PersonNeededError(
+                "stored secrets cannot be read: the key is not the one that they were encrypted with",
+                code="secrets_unreadable",
+            ) from error
+
+    def digest_key(self) -> bytes:
+        """A key for digests that tell whether something secret changed; nothing can be decrypted with it."""
+        text = self._given if self._given is not None else self._text()
+        return hashlib.blake2b(text.strip().encode(), digest_size=32, person=b"edge digest").digest()
+
+    def rotate(self, token: str) -> str:
+        """The same secret sealed with the newest key; the caller stores it, then drops the old key."""
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415
+
+        try:
+            return self._opened().rotate(token.encode()).decode("ascii")
+        except (InvalidToken, ValueError) as error:
+            raise PersonNeededError("a stored secret cannot be read with any key", code="secrets_unreadable") from error
+
+    def add_key(self) -> None:
+        """Put a new key before the old ones in the key file: new secrets use it, old ones stay readable.
+
+        Raises PersonNeededError(code=secrets_unreadable) when the key comes from the environment.
+        """
+        from cryptography.fernet import Fernet  # noqa: PLC0415
+
+        if self._given is not None:
+            raise PersonNeededError(
+                "the key comes from EDGE_SERVICE_SECRET_KEY: put the new one before it there, separated by a comma",
+                code="secrets_unreadable",
+            )
+        self._opened()
+        with self._lock:
+            self._store(f"{Fernet.generate_key().decode('ascii')}\n{self._text()}")
+            self._ring = None
+
+    def drop_old_keys(self) -> None:
+        """Keep the newest key only: after every secret was rotated."""
+        if self._given is None:
+            with self._lock:
+                self._store(self._text().split()[0] + "\n")
+                self._ring = None
+
+    def _opened(self) -> MultiFernet:
+        from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415
+
+        with self._lock:
+            if self._ring is None:
+                text = self._given.replace(",", " ") if self._given is not None else self._text()
+                try:
+                    self._ring = MultiFernet([Fernet(key) for key in text.split()])
+                except ValueError as error:
+                    where = KEY_FILE if self._given is None else "EDGE_SERVICE_SECRET_KEY"
+                    # not the cause's own words: they may quote the key
+                    raise PersonNeededError(f"{where} holds no usable key", code="secrets_unreadable") from error
+            return self._ring
+
+    def _text(self) -> str:
+        from cryptography.fernet import Fernet  # noqa: PLC0415
+
+        try:
+            try:
+                return self._path.read_text(encoding="utf-8")
+            except FileNotFoundError:
+                text = Fernet.generate_key().decode("ascii") + "\n"
+                self._store(text, new=True)
+                return self._path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PersonNeededError(f"{KEY_FILE} cannot be read", code="secrets_unreadable") from error
+
+    def _store(self, text: str, *, new: bool = False) -> None:
+        """Whole or not at all. ``new``: a key that another process made meanwhile stays."""
+        part = self._path.with_name(f"{KEY_FILE}.{os.getpid()}.part")
+        try:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as handle:
+                handle.write(text)
+                handle.flush()
+                os.fsync(handle.fileno())
+            if new:
+                with contextlib.suppress(FileExistsError):
+                    os.link(part, self._path)
+                part.unlink()
+            else:
+                part.replace(self._path)
+            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise PersonNeededError(f"{KEY_FILE} cannot be written: {error.strerror}", code="disk_error") from error
