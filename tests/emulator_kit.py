@@ -80,3 +80,17 @@ def sdk_client(emulator: DropboxEmulator, grant: Grant | None = None, **options:
 def asked(authorise_url: str) -> dict[str, str]:
     """The parameters of an authorise address, for ``DropboxEmulator.allow``."""
     return dict(parse_qsl(urlsplit(authorise_url).query))
+
+
+def refused(call: Any, *arguments: Any, **options: Any) -> Any:
+    """Make a call that ends in a 409; its error union."""
+    with pytest.raises(sdk().exceptions.ApiError) as caught:
+        call(*arguments, **options)
+    return caught.value.error
+
+
+def failed(kind: type[Exception], call: Any, *arguments: Any, **options: Any) -> Any:
+    """Make a call that raises ``kind``; the exception."""
+    with pytest.raises(kind) as caught:
+        call(*arguments, **options)
+    return caught.value

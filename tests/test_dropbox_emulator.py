@@ -11,7 +11,7 @@ import requests
 from tests import emulator_kit
 from tests.dropbox_emulator import App, DropboxEmulator
 from tests.dropbox_emulator.content import BLOCK, content_hash
-from tests.emulator_kit import sdk, sdk_client
+from tests.emulator_kit import refused, sdk, sdk_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,13 +25,6 @@ dropbox_emulator = emulator_kit.dropbox_emulator
 def client(dropbox_emulator: DropboxEmulator) -> Iterator[Dropbox]:
     with sdk_client(dropbox_emulator) as made:
         yield made
-
-
-def refused(call: Any, *arguments: Any, **options: Any) -> Any:
-    """The error union of a 409."""
-    with pytest.raises(sdk().exceptions.ApiError) as caught:
-        call(*arguments, **options)
-    return caught.value.error
 
 
 def raw(emulator: DropboxEmulator, route: str, **given: Any) -> requests.Response:

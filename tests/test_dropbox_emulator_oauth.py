@@ -13,7 +13,7 @@ import requests
 
 from tests import emulator_kit
 from tests.dropbox_emulator.people import SCOPES
-from tests.emulator_kit import asked, sdk, sdk_client
+from tests.emulator_kit import asked, failed, sdk, sdk_client
 
 if TYPE_CHECKING:
     from tests.dropbox_emulator import DropboxEmulator
@@ -158,9 +158,12 @@ def test_without_pkce_the_secret_is_needed_and_a_wrong_one_never_passes(dropbox_
     refresh = {"grant_type": "refresh_token", "client_id": app.key, "refresh_token": result.refresh_token}
     assert refusal(dropbox_emulator, **refresh) == bad_client
     options = {"oauth2_access_token": None, "oauth2_refresh_token": result.refresh_token}
-    with sdk_client(dropbox_emulator, app_secret="wrong", **options) as client:
-        with pytest.raises(sdk().exceptions.BadInputError, match="invalid_client"):
-            client.users_get_current_account()
+    bad_input = sdk().exceptions.BadInputError
+    with (
+        sdk_client(dropbox_emulator, app_secret="wrong", **options) as client,
+        pytest.raises(bad_input, match="invalid_client"),
+    ):
+        client.users_get_current_account()
     with sdk_client(dropbox_emulator, app_secret=app.secret, **options) as client:
         client.users_get_current_account()
 
@@ -218,7 +221,7 @@ def test_a_token_without_the_scope_is_told_which_one(dropbox_emulator: DropboxEm
             client.files_upload(b"x", "/a")
         assert caught.value.error.get_missing_scope().required_scope == "files.content.write"
         dropbox_emulator.app.scopes = ("account_info.read",)
-        with pytest.raises(sdk().exceptions.BadInputError, match=re.escape("'files.metadata.read'")):
+        with pytest.raises(sdk().exceptions.BadInputError, match=r"files\.metadata\.read"):
             client.files_get_metadata("/a")
 
 
@@ -233,3 +236,39 @@ def test_a_suspended_account_and_a_strange_token_are_refused(dropbox_emulator: D
         with pytest.raises(auth_error) as caught:
             client.users_get_space_usage()
         assert caught.value.error.is_user_suspended()
+
+
+def test_tokens_and_links_end_on_order(dropbox_emulator: DropboxEmulator) -> None:
+    auth_error = sdk().exceptions.AuthError
+    grant = dropbox_emulator.grant()
+    with sdk_client(dropbox_emulator, grant) as client:
+        dropbox_emulator.order("expired_token")
+        assert failed(auth_error, client.files_upload, b"x", "/a").error.is_expired_access_token()
+        assert failed(auth_error, client.files_upload, b"x", "/a").error.is_expired_access_token()
+    with sdk_client(dropbox_emulator, grant, oauth2_refresh_token=grant.refresh_token) as client:
+        client.files_upload(b"x", "/a")
+        dropbox_emulator.order("user_suspended")
+        assert failed(auth_error, client.files_upload, b"x", "/a").error.is_user_suspended()
+        dropbox_emulator.order("invalid_token")
+        assert failed(auth_error, client.files_upload, b"x", "/a").error.is_invalid_access_token()
+        dropbox_emulator.order("missing_scope", scope="files.metadata.read")
+        error = failed(auth_error, client.files_get_metadata, "/a").error
+        assert error.get_missing_scope().required_scope == "files.metadata.read"
+        dropbox_emulator.order("revoked_link")
+        assert failed(auth_error, client.files_upload, b"x", "/a").error.is_invalid_access_token()
+        client._oauth2_access_token_expiration = None
+        assert failed(auth_error, client.files_upload, b"x", "/a").error.is_invalid_access_token()
+    assert not grant.alive
+
+
+def test_the_token_endpoint_fails_on_order(dropbox_emulator: DropboxEmulator) -> None:
+    refresh_token = dropbox_emulator.grant().refresh_token
+    options: dict[str, Any] = {"oauth2_access_token": None, "oauth2_refresh_token": refresh_token}
+    with sdk_client(dropbox_emulator, **options) as client:
+        dropbox_emulator.order("grant_error", route="oauth2/token", error="invalid_client: Invalid client_id")
+        failed(sdk().exceptions.BadInputError, client.users_get_current_account)
+        dropbox_emulator.order("grant_error", route="oauth2/*")
+        failed(sdk().exceptions.AuthError, client.users_get_current_account)
+        dropbox_emulator.order("server_error", route="oauth2/token")
+        failed(sdk().exceptions.InternalServerError, client.users_get_current_account)
+        client.users_get_current_account()

@@ -11,7 +11,7 @@ import pytest
 
 from tests import emulator_kit
 from tests.dropbox_emulator.content import BLOCK, content_hash
-from tests.emulator_kit import sdk, sdk_client
+from tests.emulator_kit import refused, sdk, sdk_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,13 +27,6 @@ dropbox_emulator = emulator_kit.dropbox_emulator
 def client(dropbox_emulator: DropboxEmulator) -> Iterator[Dropbox]:
     with sdk_client(dropbox_emulator) as made:
         yield made
-
-
-def refused(call: Any, *arguments: Any, **options: Any) -> Any:
-    """The error union of a 409."""
-    with pytest.raises(sdk().exceptions.ApiError) as caught:
-        call(*arguments, **options)
-    return caught.value.error
 
 
 def cursor(session: str, offset: int) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,9 @@ class DropboxEmulator:
 
     def _new_cloud(self) -> Cloud:
         people = (Account("ada", "ada@example.com"), Account("bob", "bob@example.org"))
-        cloud = Cloud(self._apps or (App(),), people, Behaviour(), self._seed)
+        apps = tuple(replace(app) for app in self._apps) or (App(),)
+        cloud = Cloud(apps, people, Behaviour(), self._seed)
+        cloud.renew = self.reset
         cloud.dump = self._dump
         return cloud
 
