@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given, settings
@@ -16,7 +17,6 @@ from PIL import Image
 
 from edge_service.adapters.pictures import PictureLook
 from edge_service.errors import BadItemError
-from edge_service.frame import Picture
 from tests.camera_kit import a_picture
 from tests.picture_kit import (
     DAMAGES,
@@ -29,6 +29,9 @@ from tests.picture_kit import (
     png_bomb,
     scene,
 )
+
+if TYPE_CHECKING:
+    from edge_service.frame import Picture
 
 LOOK = PictureLook()
 KINDS = {
