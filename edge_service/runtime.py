@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import queue
 import random
 import resource
 import signal
-import socket
 import threading
 import time
 from pathlib import Path
@@ -146,7 +146,7 @@ class Service:
             self.node,
             (store.frames, store.ledger, store.memory),
             time.monotonic,
-            socket.gethostname(),
+            platform.node(),
         )
         self.source = HttpSnapshots(self._refused, ca_file=self._ca_file)
         self.crew = Crew("capture", MOST_WORKERS, self._thread_died)

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
-
-from edge_service.crew import Crew, start_loop
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 import pytest
+
+from edge_service.crew import Crew, start_loop
 
 
 class Deaths:
@@ -26,16 +22,16 @@ class Deaths:
 
 
 @pytest.fixture
-def deaths() -> Iterator[Deaths]:
-    yield Deaths()
+def deaths() -> Deaths:
+    return Deaths()
 
 
 def test_a_blocked_job_does_not_hold_up_the_others(deaths: Deaths) -> None:
     crew = Crew("t", 8, deaths)
     gate, done = threading.Event(), threading.Barrier(6)
-    crew.submit(lambda: gate.wait() and None)
+    crew.submit(lambda: [gate.wait()] and None)
     for _ in range(5):
-        crew.submit(lambda: done.wait(5) and None)
+        crew.submit(lambda: [done.wait(5)] and None)
     done.wait(5)
     gate.set()
     crew.stop()

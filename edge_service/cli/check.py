@@ -5,20 +5,21 @@ Exit codes: 0 good, 1 something outside does not answer, 2 the settings cannot b
 
 from __future__ import annotations
 
-import socket
+import platform
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edge_service.adapters.clock import SystemClock
 from edge_service.adapters.config_files import ConfigRead, read_config
-from edge_service.errors import EdgeServiceError, SettingsError
+from edge_service.errors import EdgeServiceError, Fault, SettingsError
+from edge_service.plan import Plan
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Iterable, Sequence
 
     from edge_service.changes import Changes
-    from edge_service.errors import Fault
     from edge_service.layers import Loaded
     from edge_service.settings import Settings
 
@@ -30,8 +31,12 @@ def _no_changes(_read: ConfigRead) -> Changes | None:
     return None
 
 
-def _no_advice(_settings: Settings) -> Iterable[Fault]:
-    return ()
+def no_slots(settings: Settings) -> Iterable[Fault]:
+    """A warning for each camera of which no slot of the next 366 days falls into a window."""
+    now = SystemClock().now()
+    for camera_id, camera in settings.cameras.items():
+        if Plan.of(camera, settings.zone, settings.location).no_slots(now):
+            yield Fault(f"cameras.{camera_id}.windows", "no_slots", "no slot of the next 366 days falls into a window")
 
 
 def _no_probes(_loaded: Loaded) -> Sequence[Probe]:
@@ -45,7 +50,7 @@ class Hooks:
     """
 
     changes: Callable[[ConfigRead], Changes | None] = _no_changes
-    advice: Callable[[Settings], Iterable[Fault]] = _no_advice
+    advice: Callable[[Settings], Iterable[Fault]] = no_slots
     probes: Callable[[Loaded], Sequence[Probe]] = _no_probes
 
 
@@ -58,7 +63,7 @@ def fill_parser(parser: ArgumentParser) -> None:
 def run(arguments: Namespace, hooks: Hooks | None = None) -> int:
     """Print faults and warnings on stderr, what is good on stdout; return the exit code."""
     hooks = hooks or Hooks()
-    read = read_config(arguments.config, arguments.environ, socket.gethostname())
+    read = read_config(arguments.config, arguments.environ, platform.node())
     notes = [fault.line() for fault in read.warnings]
     try:
         loaded = read.load(_changes(read, hooks, notes))
@@ -66,8 +71,10 @@ def run(arguments: Namespace, hooks: Hooks | None = None) -> int:
         _tell(notes)
         print(error, file=sys.stderr)
         return 2
-    faults = (*loaded.warnings, *loaded.overridden, *hooks.advice(loaded.settings))
-    _tell([*notes, *(fault.line() for fault in faults)])
+    advice = (
+        replace(fault, place=loaded.base.place(tuple(fault.path.split(".")))) for fault in hooks.advice(loaded.settings)
+    )
+    _tell([*notes, *(fault.line() for fault in (*loaded.warnings, *loaded.overridden, *advice))])
     print(_good(read, loaded))
     return _try_all(hooks.probes(loaded)) if arguments.online else 0
 
