@@ -71,6 +71,9 @@ class World(Protocol):
     def marked(self) -> None:
         """The control made progress."""
 
+    def sign_in(self, now: datetime) -> dict[str, object] | None:
+        """What is shown of an open sign-in, None while none is open."""
+
     def reload(self, what: str, now: datetime) -> None:
         """Something that lasts was changed from outside: the file (SIGHUP) or the database (another command)."""
 
@@ -163,7 +166,10 @@ class Control:
             if taken >= DRAIN or self.ticker.idle_seconds() <= 0:
                 break
             message = self._next(0)
+        if self._world.changed_outside():
+            self.post(SettingsChanged("database"))
         self._look_at_disk(now)
+        self._look_at_sign_in(now)
         self.news.step(now)
         if self._reading.mono >= self._health_at + HEALTH_EVERY_S:
             self._health_at = self._reading.mono
@@ -194,6 +200,11 @@ class Control:
                 self.news.disconnected()
             case LinkReport():
                 self._link(message, now)
+            case _:
+                self._take_rare(message, now)
+
+    def _take_rare(self, message: Message, now: datetime) -> None:
+        match message:
             case ErrandDone():
                 self._errands.pop(message.token)(message, now)
             case SettingsChanged():
@@ -278,6 +289,12 @@ class Control:
         self._node.clock_offset_s = self._reading.offset_s
         return now
 
+    def _look_at_sign_in(self, now: datetime) -> None:
+        shown = self._world.sign_in(now)
+        if shown != self._node.sign_in:
+            self._node.sign_in = shown
+            self.news.changed(None)
+
     @property
     def unsure(self) -> bool:
         """True while the wall clock cannot be trusted (read by capture workers)."""
@@ -294,8 +311,6 @@ class Control:
             self.news.event(None, "disk_low" if low else "disk_ok", now, free_bytes=free)
             self.news.changed(None)
         self._node.free_bytes = None if free is None else free - free % 10_000_000
-        if self._world.changed_outside():
-            self.post(SettingsChanged("database"))
 
     # --- errands ---
 

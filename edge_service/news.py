@@ -163,6 +163,7 @@ class News:
 
     def note_topics(self) -> None:
         """Write down the topics of new cameras, so that they can be cleared one day."""
+        self._announcer.keep(self._wanted_topics())
         self._memory.announce(set(self._wanted_topics()) - self._memory.announced())
 
     def _wanted_topics(self) -> set[str]:
@@ -184,16 +185,13 @@ class News:
             self._memory.announce((), gone)
 
     def forget_camera(self, camera: str) -> None:
-        """Clear the topics of a camera that is no longer configured."""
+        """Clear the topics of a camera that is no longer configured: its announcement first."""
         topics = self._topics.retained(camera)
+        discovery = self._topics.discovery(camera)
         self._dirty.pop(camera, None)
         self._outbox.forget(topics)
-        discovery = self._topics.discovery(camera)
-        if discovery is not None:
-            self._announcer.want(discovery, None, self._monotonic())
-            self._announcer.take(self._monotonic())
-        for topic in topics:
-            self._broker.publish(Outbound(topic, b"", retain=True))
+        self._announcer.remove(discovery, [topic for topic in topics if topic != discovery], self._monotonic())
+        self._send(self._announcer.take(self._monotonic()))
         if self._connected:
             self._memory.announce((), topics)
 
@@ -300,7 +298,9 @@ class News:
         """B/link."""
         link = self._node.link
         state = reports.LinkState(state=link.state, account=link.account, scopes=link.scopes, message=link.message)
-        return state.payload(self._settings.zone)
+        opened = self._node.sign_in
+        payload = state.payload(self._settings.zone)
+        return payload if opened is None else {**payload, **opened, "open": True}
 
     def _node_state(self, now: datetime) -> Payload:
         node, queue = self._node, self._frames.queue()

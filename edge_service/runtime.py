@@ -37,11 +37,12 @@ from edge_service.control import Control
 from edge_service.crew import Crew, start_loop
 from edge_service.deeds import Deeds
 from edge_service.desk import Desk
-from edge_service.errors import PersonNeededError, SettingsError
+from edge_service.errors import EdgeServiceError, PersonNeededError, SettingsError
 from edge_service.explain import Question, explain
 from edge_service.housekeeping import Housekeeping
 from edge_service.lane import Clocks, Lane
 from edge_service.layers import Base, Layer, canonical_host, read_layers
+from edge_service.linking import DropboxRoom, Linking
 from edge_service.news import News
 from edge_service.node import Node
 from edge_service.redaction import full_config
@@ -50,7 +51,6 @@ from edge_service.retention import SpoolLimits
 from edge_service.shots import Shots, remote_path
 from edge_service.slots import Slots
 from edge_service.topics import Topics
-from edge_service.unlinked import Unlinked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -165,7 +165,41 @@ class Service:
         deeds = Deeds(self.configuration, self.slots, self.shots, self.news, store.ledger, self)
         desk = Desk(self.topics, store.memory, self.control, deeds.handlers())
         self.control.meet(self.slots, self.shots, self.news, desk, self.ticker)
+        self._wire_link()
         self._wire_delivery()
+
+    def _wire_link(self) -> None:
+        self.room = DropboxRoom.of(
+            lambda: self.configuration.settings,
+            self.store.memory,
+            self.vault,
+            post=self._post,
+            now=self.clock.now,
+            ca_file=self._ca_file,
+        )
+        self.linking = Linking(
+            lambda: self.configuration.settings,
+            self.room,
+            errand=self._errand,
+            changed=lambda: self.news.changed(None),
+            linked=lambda: self.delivery.retry(),
+        )
+
+    def _errand(
+        self, name: str, work: Callable[[], object], then: Callable[[messages.ErrandDone, datetime], None]
+    ) -> None:
+        """Run ``work`` beside the control, which takes up its end."""
+        token = self.control.expect(then)
+
+        def job() -> None:
+            problem: EdgeServiceError | None = None
+            try:
+                work()
+            except EdgeServiceError as error:
+                problem = error
+            self._post(messages.ErrandDone(name, token, {}, problem))
+
+        self.errands.submit(job)
 
     def _wire_delivery(self) -> None:
         settings = self.configuration.settings
@@ -191,8 +225,8 @@ class Service:
         if destination.type == "folder":
             self._post(messages.LinkReport("not_needed"))
             return FolderDestination(Path(destination.path), now=self.clock.now)
-        self._post(messages.LinkReport("unlinked", "sign in with `edge-service link`"))
-        return Unlinked("no Dropbox is linked: sign in with `edge-service link`")
+        self._post(self.room.tokens.reload())
+        return self.room.destination(self.clock.now)
 
     def _recovered(self, opened: Opened) -> None:
         if opened.open_permissions:
@@ -267,6 +301,7 @@ class Service:
         self.delivery.stop()
         self.destination.close()
         self.errands.stop()
+        self.room.connections.close()
         self.delivery.join(max(0.1, end - time.monotonic() - 2.0))
         self.broker.stop(min(2.0, max(0.3, end - time.monotonic())))
         self._keeper.join(0.5)
@@ -326,7 +361,9 @@ class Service:
     def reload(self, what: str, now: datetime) -> None:
         """Another process changed the database (a sign-in), or the file is to be read again."""
         if what == "database":
-            self.lane.use(self._renewed_destination(), Pace.of(self.configuration.settings.upload))
+            self.room.sign_ins.refresh()
+            if self.configuration.settings.destination.type == "dropbox":
+                self._post(self.room.tokens.reload())
             self.delivery.retry()
             return
         if self._reread is None:
@@ -386,29 +423,28 @@ class Service:
 
     def unlink(self, ticket: Ticket, now: datetime) -> Outcome | None:
         """Revoke and forget the sign-in."""
-        del ticket, now
-        if self.configuration.settings.destination.type != "dropbox":
-            return error("not_dropbox", "the destination is a folder: nothing is linked")
-        return error("not_linked", "no Dropbox is linked")
+        del now
+        return self.linking.unlink(self.store.frames.queue().frames, ticket)
 
     def open_sign_in(self, ticket: Ticket, now: datetime) -> Outcome | None:
         """Open a sign-in."""
-        del ticket, now
-        destination = self.configuration.settings.destination
-        if destination.type != "dropbox":
-            return error("not_dropbox", "the destination is a folder: no sign-in is needed")
-        if not destination.app_key:
-            return error("no_app_key", "destination.app_key is not set: make an app in Dropbox's console first")
-        return error("internal", "sign-in over MQTT is not there yet: use `edge-service link` on the machine")
+        return self.linking.open_sign_in(ticket, now)
 
     def take_code(self, code: str, ticket: Ticket, now: datetime) -> Outcome | None:
-        """Finish a sign-in."""
-        del code, ticket, now
-        return error("no_sign_in", "no sign-in is open")
+        """Finish a sign-in with a pasted code."""
+        return self.linking.take_code(code, ticket, now)
+
+    def sign_in(self, now: datetime) -> dict[str, object] | None:
+        """What is shown of an open sign-in."""
+        current = self.linking.current(now)
+        return None if current is None else self.linking.shown(current)
 
     def reset(self, now: datetime) -> None:
-        """Forget command ids."""
+        """Forget sign-ins, the link and command ids."""
         del now
+        self.room.sign_ins.close()
+        if self.room.tokens.link is not None:
+            self._errand("unlink", self.room.tokens.unlink, lambda _done, _at: None)
         self.store.memory.forget_commands()
 
     # --- inside ---

@@ -21,6 +21,14 @@ class Deaths:
         self.event.set()
 
 
+def wait_for(gate: threading.Event) -> None:
+    gate.wait()
+
+
+def meet(barrier: threading.Barrier) -> None:
+    barrier.wait(5)
+
+
 @pytest.fixture
 def deaths() -> Deaths:
     return Deaths()
@@ -29,9 +37,9 @@ def deaths() -> Deaths:
 def test_a_blocked_job_does_not_hold_up_the_others(deaths: Deaths) -> None:
     crew = Crew("t", 8, deaths)
     gate, done = threading.Event(), threading.Barrier(6)
-    crew.submit(lambda: [gate.wait()] and None)
+    crew.submit(lambda: wait_for(gate))
     for _ in range(5):
-        crew.submit(lambda: [done.wait(5)] and None)
+        crew.submit(lambda: meet(done))
     done.wait(5)
     gate.set()
     crew.stop()
