@@ -46,7 +46,7 @@ from edge_service.linking import DropboxRoom, Linking
 from edge_service.news import News
 from edge_service.node import Node
 from edge_service.redaction import full_config
-from edge_service.replies import Outcome, error
+from edge_service.replies import Outcome
 from edge_service.retention import SpoolLimits
 from edge_service.shots import Shots, remote_path
 from edge_service.slots import Slots
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from edge_service.desk import Ticket
     from edge_service.layers import Loaded
     from edge_service.ports import Destination
+    from edge_service.replies import Outcome
     from edge_service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -182,8 +183,11 @@ class Service:
             self.room,
             errand=self._errand,
             changed=lambda: self.news.changed(None),
-            linked=lambda: self.delivery.retry(),
+            linked=self._deliver_now,
         )
+
+    def _deliver_now(self) -> None:
+        self.delivery.retry()
 
     def _errand(
         self, name: str, work: Callable[[], object], then: Callable[[messages.ErrandDone, datetime], None]
