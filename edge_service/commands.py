@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_service import arguments, payloads
-from edge_service.arguments import HIDDEN, LONGEST_SHOWN, CameraChoice, Faults, nearest
+from edge_service.arguments import HIDDEN, LONGEST_SHOWN, Faults, nearest
 from edge_service.errors import EdgeServiceError, Fault
 from edge_service.payloads import MAX_BYTES, PayloadError
 from edge_service.topics import Kind
@@ -130,81 +130,74 @@ def parse(inbound: Inbound, topics: Topics, cameras: Container[str]) -> Command 
     address = topics.parse(inbound.topic)
     if address is None or address.kind not in (Kind.CMD, Kind.SET) or not inbound.payload:
         return None
-    question = _question(inbound, address, topics)
+    facts = _facts(inbound, address, topics)
     if len(inbound.payload) >= MAX_BYTES:
         message = f"the payload has {len(inbound.payload)} bytes, fewer than {MAX_BYTES} are allowed"
-        return _refusal(question, _WrongError("too_large", message), inbound)
+        return _refusal(facts, _WrongError("too_large", message), inbound)
     try:
-        text, members, question = _read(inbound, address, question)
-        return _command(inbound, address, (text, members), question, cameras)
+        text, members = _read(inbound, address, facts)
+        if inbound.retain:
+            message = "the message has the retain flag and was not obeyed: publish it without"
+            return _refusal(facts, _WrongError("retained", message), inbound)
+        return _command(address, text, members, facts, cameras)
     except _WrongError as wrong:
-        return _refusal(question, wrong, inbound)
+        return _refusal(facts, wrong, inbound)
     except PayloadError as error:
         fault = Fault("", "bad_format", error.message, "a JSON object or plain text")
-        return _refusal(question, _WrongError("bad_request", f"the payload {error.message}", (fault,)), inbound)
+        return _refusal(facts, _WrongError("bad_request", f"the payload {error.message}", (fault,)), inbound)
 
 
 def _command(
-    inbound: Inbound,
-    address: Address,
-    read: tuple[str, dict[str, object]],
-    question: Question,
-    cameras: Container[str],
-) -> Command | Refusal:
+    address: Address, text: str, members: Mapping[str, object], facts: dict[str, Any], cameras: Container[str]
+) -> Command:
     """Judge a payload that could be read. Raises _WrongError."""
-    if inbound.retain:
-        message = "the message has the retain flag and was not obeyed: publish it without"
-        return _refusal(question, _WrongError("retained", message), inbound)
     _check_address(address, cameras)
-    asked = _arguments(address, *read)
-    camera = getattr(asked, "camera", None) or address.camera
-    if isinstance(asked, CameraChoice) and address.name == "capture":
-        _check_camera(camera, cameras)
-    fields = {**_fields(question), "camera": camera}
-    return Command(**fields, kind=address.kind, arguments=asked, addressed=address.camera)
+    asked = _arguments(address, text, members)
+    camera = getattr(asked, "camera", None)
+    if camera is not None:
+        facts["camera"] = camera
+        if address.name == "capture":
+            _check_camera(camera, cameras)
+    return Command(**facts, kind=address.kind, arguments=asked, addressed=address.camera)
 
 
-def _fields(question: Question) -> dict[str, Any]:
-    return {name: getattr(question, name) for name in Question.__slots__}
-
-
-def _refusal(question: Question, wrong: _WrongError, inbound: Inbound) -> Refusal:
+def _refusal(facts: dict[str, Any], wrong: _WrongError, inbound: Inbound) -> Refusal:
     clear = inbound.topic if inbound.retain else None
-    return Refusal(**_fields(question), code=wrong.code, message=wrong.message, errors=wrong.errors, clear=clear)
+    return Refusal(**facts, code=wrong.code, message=wrong.message, errors=wrong.errors, clear=clear)
 
 
-def _question(inbound: Inbound, address: Address, topics: Topics) -> Question:
-    reply = topics.may_reply_to(inbound.response_topic)
-    correlation = inbound.correlation
-    if correlation is not None and len(correlation) > _LONGEST_CORRELATION:
-        correlation, reply = None, False
+def _facts(inbound: Inbound, address: Address, topics: Topics) -> dict[str, Any]:
+    """The fields of the question that the message around the payload tells."""
+    name, setting = address.name[:LONGEST_SHOWN], address.kind is Kind.SET
     verbs = _NODE_VERBS if address.camera is None else _CAMERA_VERBS
-    setting = address.kind is Kind.SET
-    return Question(
-        verb="set" if setting else address.name[:LONGEST_SHOWN],
-        response="set" if setting else address.name if address.name in verbs else "error",
-        camera=None if address.camera is None else address.camera[:LONGEST_SHOWN],
-        key=address.name[:LONGEST_SHOWN] if setting else None,
-        reply_to=inbound.response_topic if reply else None,
-        correlation=correlation if reply else None,
-    )
+    facts: dict[str, Any] = {
+        "verb": "set" if setting else name,
+        "response": "set" if setting else name if address.name in verbs else "error",
+        "camera": None if address.camera is None else address.camera[:LONGEST_SHOWN],
+        "key": name if setting else None,
+    }
+    if len(inbound.correlation or b"") <= _LONGEST_CORRELATION and topics.may_reply_to(inbound.response_topic):
+        facts["reply_to"], facts["correlation"] = inbound.response_topic, inbound.correlation
+    return facts
 
 
 def _is_raw(address: Address) -> bool:
     return address.kind is Kind.SET or (address.name == "code" and address.camera is None)
 
 
-def _read(inbound: Inbound, address: Address, question: Question) -> tuple[str, dict[str, object], Question]:
-    """Text and members of the payload, and the question with its id. Raises PayloadError, _WrongError."""
+def _read(inbound: Inbound, address: Address, facts: dict[str, Any]) -> tuple[str, dict[str, object]]:
+    """Text and members of the payload; its id goes into ``facts``. Raises PayloadError, _WrongError."""
     text = payloads.text_of(inbound.payload)
     members = None if _is_raw(address) else payloads.object_of(text)
     if members is None:
-        return text, {}, question
-    found = _id(members.pop("id", None))
-    if found is None:
-        return text, members, question
-    digest = hashlib.sha256(inbound.topic.encode(errors="replace") + b"\0" + inbound.payload).hexdigest()
-    return text, members, Question(**{**_fields(question), "id": found, "digest": digest})
+        return text, {}
+    facts["id"] = found = _id(members.pop("id", None))
+    if found is not None:
+        digest = hashlib.sha256(inbound.topic.encode(errors="replace"))
+        digest.update(b"\0")
+        digest.update(inbound.payload)
+        facts["digest"] = digest.hexdigest()
+    return text, members
 
 
 def _id(value: object) -> Id | None:

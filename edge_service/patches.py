@@ -14,7 +14,7 @@ from edge_service.addresses import host_refused
 from edge_service.changes import CREDENTIALS, Changes, has_credentials, origin_of
 from edge_service.errors import Fault, SettingsError
 from edge_service.layers import Base, Loaded, host_of, merge_changes, named_hosts, overridden_keys
-from edge_service.merging import Tree, lay_over, leaves, part, with_value, without_value
+from edge_service.merging import Tree, lay_over, leaves, part, with_value, without_empty_parts, without_value
 from edge_service.redaction import SET, full_config
 from edge_service.setting_faults import judge, shown, value_at
 from edge_service.setting_keys import SOURCE, Key, Path, all_keys, dotted, find, nearest
@@ -223,7 +223,7 @@ def _without_echo(loaded: Loaded, wanted: Tree, changes: Changes, settings: Sett
         before = value_at(loaded.changes.tree, path)
         tree = without_value(tree, path) if before is None else with_value(tree, path, before)
     origins = {c: o for c, o in changes.origins.items() if has_credentials(part(tree, "cameras", c))}
-    quiet = Changes(tree, changes.made, origins)
+    quiet = Changes(without_empty_parts(tree), changes.made, origins)
     same, _faults = judge(merge_changes(loaded.base, quiet)[0])
     return quiet if same is not None and full_config(same) == new else changes
 

@@ -1,4 +1,4 @@
-"""The answers to commands: one payload form, where it goes, and the event that follows an accepted command. Pure."""
+"""The answers to commands: one payload form, and where it goes. Pure."""
 
 from __future__ import annotations
 
@@ -122,21 +122,3 @@ def outbound(question: Question, payload: Answer, topics: Topics) -> tuple[Outbo
         return (Outbound(own, body),)
     copy = Outbound(question.reply_to, body, correlation=question.correlation)
     return (copy,) if question.reply_to == own else (Outbound(own, body), copy)
-
-
-def done_event(payload: Answer, outcome: Outcome, *, event_id: str, at: str | None) -> dict[str, object]:
-    """The event ``done`` that ends an accepted command: id, verb and camera are those of its answer.
-
-    ``id`` is the command's id when it had one, else the event's own (every event has an id).
-    """
-    return {
-        "event_type": "done",
-        "id": payload["id"] if payload["id"] is not None else event_id,
-        "at": at,
-        "verb": payload["verb"],
-        "camera": payload["camera"],
-        "status": outcome.status,
-        "code": outcome.code,
-        "message": outcome.message or None,
-        "data": None if outcome.data is None else dict(outcome.data),
-    }

@@ -52,7 +52,7 @@ def shown(path: Path, value: object) -> object:
     key = find(path)
     if key is None or key.kind != "value" or isinstance(value, dict | list | tuple):
         return None
-    if value is not None and (key.secret or ("@" in str(value) and "//" in str(value))):
+    if value is not None and (key.secret or "@" in str(value)):
         return HIDDEN
     if isinstance(value, str):
         text = redact_url(value)

@@ -156,10 +156,13 @@ class Topics:
         return None
 
     def retained(self, camera: str | None = None) -> tuple[str, ...]:
-        """The retained topics of the node or of one camera in the order of clearing: discovery first."""
+        """The retained topics of the node or of one camera but its discovery topic, which is cleared before them."""
         names = _NODE_RETAINED if camera is None else _CAMERA_RETAINED
-        discovery = self.discovery(camera)
-        return (*((discovery,) if discovery else ()), *(f"{self.home(camera)}/{name}" for name in names))
+        return tuple(f"{self.home(camera)}/{name}" for name in names)
+
+    def is_discovery(self, topic: str) -> bool:
+        """Whether a topic, perhaps of an earlier configuration, is one of device discovery."""
+        return topic.endswith("/config") and not topic.startswith(f"{self.base}/")
 
     def may_reply_to(self, topic: str | None) -> bool:
         """Whether a response topic lies where answers may go; nobody makes us publish anywhere else."""

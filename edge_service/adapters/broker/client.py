@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -100,10 +101,14 @@ def connect(client: Client, place: Place, protocol: int) -> None:
 
 
 def subscription(topic_filter: str, protocol: int) -> tuple[str, SubscribeOptions | int]:
-    """One filter with its options: no echo of our own, retained messages marked as such and sent at once."""
+    """One filter with its options: no echo of our own, retained messages marked as such and sent at once.
+
+    Of our own announcements only later changes matter (some brokers send them back on subscribing).
+    """
     if protocol != MQTT5:
         return (topic_filter, 1)
-    return (topic_filter, SubscribeOptions(qos=1, noLocal=True, retainAsPublished=True, retainHandling=0))
+    handling = 2 if topic_filter.endswith("/config") else 0
+    return (topic_filter, SubscribeOptions(qos=1, noLocal=True, retainAsPublished=True, retainHandling=handling))
 
 
 def publish_properties(message: Outbound) -> Properties | None:
@@ -121,6 +126,10 @@ def publish_properties(message: Outbound) -> Properties | None:
 
 
 def _tls_context(settings: MqttSettings, extra_ca: str | None) -> ssl.SSLContext:
+    for name in (settings.ca_file, extra_ca, settings.cert_file, settings.key_file):
+        if name:
+            # the TLS library's own error names no file
+            Path(name).read_bytes()
     context = ssl.create_default_context(cafile=settings.ca_file)
     if extra_ca:
         context.load_verify_locations(cafile=extra_ca)
