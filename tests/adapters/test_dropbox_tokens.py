@@ -12,6 +12,7 @@ import pytest
 
 from edge_service.errors import PersonNeededError, TryAgainError
 from edge_service.link import AppKeys
+from tests import emulator_kit
 from tests.dropbox_kit import Node
 from tests.emulator_kit import asked
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from edge_service.link import SignIn
     from tests.dropbox_emulator import DropboxEmulator
 
-pytest_plugins = ("tests.emulator_kit",)
+dropbox_emulator = emulator_kit.dropbox_emulator
 
 REDIRECT = "http://localhost:8080/oauth/callback"
 
