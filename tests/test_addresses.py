@@ -8,12 +8,16 @@ from edge_service.addresses import address_refused, host_fault, host_refused, or
 from edge_service.url_secrets import drop_hidden, has_hidden, redact_url, redact_urls_in, restore_url
 
 
-@pytest.mark.parametrize("host", ["cam", "192.168.1.20", "a-b.example.org", "::1", "fe80::1%eth0", "cam_1", "münchen.de", "h."])
+@pytest.mark.parametrize(
+    "host", ["cam", "192.168.1.20", "a-b.example.org", "::1", "fe80::1%eth0", "cam_1", "münchen.de", "h."]
+)
 def test_a_host_that_can_exist_has_no_fault(host: str) -> None:
     assert host_fault(host) is None
 
 
-@pytest.mark.parametrize("host", ["", "a..b", "-a", "a-", "a" * 64, ".".join(["a" * 60] * 5), ":::", "a!b", ".", "a..ü"])
+@pytest.mark.parametrize(
+    "host", ["", "a..b", "-a", "a-", "a" * 64, ".".join(["a" * 60] * 5), ":::", "a!b", ".", "a..ü"]
+)
 def test_a_host_that_cannot_exist_has_a_fault(host: str) -> None:
     assert host_fault(host)
 
@@ -64,7 +68,9 @@ def test_a_name_for_a_place_inside_is_refused_in_any_form(host: str) -> None:
     assert host_refused(host)
 
 
-@pytest.mark.parametrize("host", ["192.168.1.20", "10.0.0.1", "cam.local", "8.8.8.8", "fd00::1", "1.2.3", "2001:db8::1"])
+@pytest.mark.parametrize(
+    "host", ["192.168.1.20", "10.0.0.1", "cam.local", "8.8.8.8", "fd00::1", "1.2.3", "2001:db8::1"]
+)
 def test_a_camera_in_the_network_is_not_refused(host: str) -> None:
     assert not host_refused(host)
 

@@ -6,7 +6,7 @@ from edge_service.changes import Changes
 from edge_service.errors import Fault, SettingsError
 from edge_service.layers import Base, Layer, read_layers
 from edge_service.setting_types import Text
-from tests.settings_kit import PORCH, as_text, base_of, load
+from tests.settings_kit import PORCH, base_of, load
 
 
 def test_each_layer_lies_over_the_one_before() -> None:

@@ -20,7 +20,14 @@ def test_the_default_name_is_filled_with_local_time() -> None:
 
 @pytest.mark.parametrize(
     "template",
-    [DEFAULT_NAME, "{number}", "{camera}/{number:07d}", "{utc:%Y%m%d%H%M%S}", "{local:%Y%j%H%M%S}", "{utc:%y%m%d%I%M%S%p}"],
+    [
+        DEFAULT_NAME,
+        "{number}",
+        "{camera}/{number:07d}",
+        "{utc:%Y%m%d%H%M%S}",
+        "{local:%Y%j%H%M%S}",
+        "{utc:%y%m%d%I%M%S%p}",
+    ],
 )
 def test_a_template_that_tells_frames_apart_is_good(template: str) -> None:
     assert name_fault(template) is None

@@ -4,7 +4,8 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings as effort
+from hypothesis import given
+from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from edge_service.changes import Changes
@@ -78,7 +79,10 @@ def test_a_patch_is_all_or_nothing_and_names_every_fault() -> None:
     patch = {
         "foo": 1,
         "log": {"level": "loud", "colour": True},
-        "cameras": {"porch": {"interval": "1s", "auth": {"type": "digest", "username": 5}}, "Bad": {"source": "http://h/"}},
+        "cameras": {
+            "porch": {"interval": "1s", "auth": {"type": "digest", "username": 5}},
+            "Bad": {"source": "http://h/"},
+        },
     }
     assert refused(load(porch(source="http://h/")), patch) == {
         "foo": "unknown_key",
@@ -224,7 +228,17 @@ def test_a_camera_removed_and_made_anew_elsewhere_has_none_of_the_old_credential
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "127.0.0.1", "0x7f.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "[fe80::1]", "0"],
+    [
+        "localhost",
+        "127.0.0.1",
+        "0x7f.1",
+        "2130706433",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "169.254.169.254",
+        "[fe80::1]",
+        "0",
+    ],
 )
 def test_a_place_inside_is_refused_over_mqtt(host: str) -> None:
     assert refused(load(porch(**PORCH)), porch(source=f"http://{host}/")) == {"cameras.porch.source": "forbidden"}
@@ -320,7 +334,11 @@ TREES = st.fixed_dictionaries(
     optional={
         "log": st.fixed_dictionaries({}, optional={"level": st.sampled_from(["debug", "info"])}),
         "destination": st.sampled_from(
-            [{"type": "folder", "path": "/srv"}, {"type": "dropbox", "app_secret": "s"}, {"type": "dropbox", "app_key": "k"}]
+            [
+                {"type": "folder", "path": "/srv"},
+                {"type": "dropbox", "app_secret": "s"},
+                {"type": "dropbox", "app_key": "k"},
+            ]
         ),
         "location": st.sampled_from([None, {"latitude": 1, "longitude": 2.5}]),
         "cameras": st.dictionaries(st.sampled_from(["a", "b", "c"]), PLANNED, max_size=3),
@@ -330,7 +348,9 @@ PATCHES = st.fixed_dictionaries(
     {},
     optional={
         "log": st.sampled_from([None, {"level": "debug"}, {"level": None}, {"format": "json"}]),
-        "destination": st.sampled_from([None, {"type": "folder", "path": "/x"}, {"type": "dropbox"}, {"folder": "/new"}]),
+        "destination": st.sampled_from(
+            [None, {"type": "folder", "path": "/x"}, {"type": "dropbox"}, {"folder": "/new"}]
+        ),
         "cameras": st.dictionaries(
             st.sampled_from(["a", "b", "c"]),
             st.none()

@@ -34,7 +34,13 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert settings.upload.memory == 16 * 2**20
     assert settings.ledger.details == 30 * 86400
     porch = settings.cameras["porch"]
-    assert (porch.name, porch.timeout, porch.max_bytes, porch.interval, porch.at) == ("porch", 10, 20 * 10**6, 300, None)
+    assert (porch.name, porch.timeout, porch.max_bytes, porch.interval, porch.at) == (
+        "porch",
+        10,
+        20 * 10**6,
+        300,
+        None,
+    )
     assert settings.base == "edge_service/garden"
     assert settings.zone.key == "UTC"
 
