@@ -121,3 +121,4 @@ class Node:
 
     def close(self) -> None:
         self.destination.close()
+        self.connections.close()

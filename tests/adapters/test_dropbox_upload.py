@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_service.adapters.dropbox.client import DropboxClient
+from edge_service.adapters.dropbox.upload import DropboxDestination
 from edge_service.content_hash import content_hash
 from edge_service.errors import PersonNeededError, TryAgainError
 from tests import emulator_kit
@@ -347,3 +349,13 @@ def test_a_busy_write_lock_stops_commits_only(node: Node) -> None:
     assert all(o.receipt for o in outcomes)
     assert len(outcomes) == 40
     assert node.emulator.violations == []
+
+
+def test_a_closed_destination_leaves_the_connections_to_its_successor(node: Node) -> None:
+    node.destination.close()
+    _, trouble = _run(node, _frames(3))
+    assert isinstance(trouble, TryAgainError)
+    assert trouble.code == "stopped"
+    successor = DropboxDestination(DropboxClient(node.connections, node.tokens), now=node.now, monotonic=node.monotonic)
+    assert [o.receipt is not None for outcomes in successor.deliver([_frames(3)]) for o in outcomes] == [True] * 3
+    node.tokens.check()
