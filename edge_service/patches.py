@@ -101,7 +101,7 @@ def _without_marks(patch: Mapping[str, object], key: Key) -> Tree:
     kept: Tree = {}
     for name, value in patch.items():
         below = key.below(name)
-        if below and below.secret and value in (HIDDEN, {SET: True}):
+        if below and below.secret and value in (HIDDEN, {SET: True}, {}):
             continue
         if isinstance(value, dict) and below:
             inner = _without_marks(value, below)
@@ -195,7 +195,7 @@ def _with_new_credentials(kept: Tree, change: Tree, given: Tree, *, moved: bool)
 
 
 def _marked(auth: object) -> bool:
-    return isinstance(auth, dict) and any(value in (HIDDEN, {SET: True}) for value in auth.values())
+    return isinstance(auth, dict) and any(value in (HIDDEN, {SET: True}, {}) for value in auth.values())
 
 
 def _fitting_types(tree: Tree, below: Tree, wanted: Tree) -> Tree:
