@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from edge_service.changes import Changes
@@ -7,6 +9,9 @@ from edge_service.errors import Fault, SettingsError
 from edge_service.layers import Base, Layer, read_layers
 from edge_service.setting_types import Text
 from tests.settings_kit import PORCH, base_of, load
+
+if TYPE_CHECKING:
+    from edge_service.setting_keys import Path
 
 
 def test_each_layer_lies_over_the_one_before() -> None:

@@ -5,7 +5,7 @@ Exit codes: 0 good, 1 something outside does not answer, 2 the settings cannot b
 
 from __future__ import annotations
 
-import socket
+import platform
 import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -63,7 +63,7 @@ def fill_parser(parser: ArgumentParser) -> None:
 def run(arguments: Namespace, hooks: Hooks | None = None) -> int:
     """Print faults and warnings on stderr, what is good on stdout; return the exit code."""
     hooks = hooks or Hooks()
-    read = read_config(arguments.config, arguments.environ, socket.gethostname())
+    read = read_config(arguments.config, arguments.environ, platform.node())
     notes = [fault.line() for fault in read.warnings]
     try:
         loaded = read.load(_changes(read, hooks, notes))
