@@ -71,6 +71,9 @@ class World(Protocol):
     def marked(self) -> None:
         """The control made progress."""
 
+    def sign_in(self, now: datetime) -> dict[str, object] | None:
+        """What is shown of an open sign-in, None while none is open."""
+
     def reload(self, what: str, now: datetime) -> None:
         """Something that lasts was changed from outside: the file (SIGHUP) or the database (another command)."""
 
@@ -110,13 +113,13 @@ class Control:
         """From any thread."""
         self.inbox.put(message)
 
-    # --- desk.Front -----------------------------------------------------------------------------------------------
+    # --- desk.Front ---
 
     def publish(self, message: Outbound) -> object:
         """Send one message."""
         return self._broker.publish(message)
 
-    def event(self, camera: str | None, event_type: str, now: datetime, **facts: object) -> None:
+    def event(self, camera: str | None, event_type: str, now: datetime, /, **facts: object) -> None:
         """Send an event."""
         self.news.event(camera, event_type, now, **facts)
 
@@ -143,7 +146,7 @@ class Control:
         """The configured cameras."""
         return self._configuration.settings.cameras
 
-    # --- the loop ---------------------------------------------------------------------------------------------------
+    # --- the loop ---
 
     def run(self) -> None:
         """Until Stop, or until something died."""
@@ -163,7 +166,10 @@ class Control:
             if taken >= DRAIN or self.ticker.idle_seconds() <= 0:
                 break
             message = self._next(0)
+        if self._world.changed_outside():
+            self.post(SettingsChanged("database"))
         self._look_at_disk(now)
+        self._look_at_sign_in(now)
         self.news.step(now)
         if self._reading.mono >= self._health_at + HEALTH_EVERY_S:
             self._health_at = self._reading.mono
@@ -194,6 +200,11 @@ class Control:
                 self.news.disconnected()
             case LinkReport():
                 self._link(message, now)
+            case _:
+                self._take_rare(message, now)
+
+    def _take_rare(self, message: Message, now: datetime) -> None:
+        match message:
             case ErrandDone():
                 self._errands.pop(message.token)(message, now)
             case SettingsChanged():
@@ -256,7 +267,7 @@ class Control:
                 self.news.event(None, "link_lost", now, state=report.state, message=report.message)
         self.news.changed(None)
 
-    # --- clock and disk -----------------------------------------------------------------------------------------------
+    # --- clock and disk ---
 
     def _look_at_clock(self) -> datetime:
         old, self._reading = self._reading, self._world.read_clock()
@@ -278,6 +289,12 @@ class Control:
         self._node.clock_offset_s = self._reading.offset_s
         return now
 
+    def _look_at_sign_in(self, now: datetime) -> None:
+        shown = self._world.sign_in(now)
+        if shown != self._node.sign_in:
+            self._node.sign_in = shown
+            self.news.changed(None)
+
     @property
     def unsure(self) -> bool:
         """True while the wall clock cannot be trusted (read by capture workers)."""
@@ -294,10 +311,8 @@ class Control:
             self.news.event(None, "disk_low" if low else "disk_ok", now, free_bytes=free)
             self.news.changed(None)
         self._node.free_bytes = None if free is None else free - free % 10_000_000
-        if self._world.changed_outside():
-            self.post(SettingsChanged("database"))
 
-    # --- errands --------------------------------------------------------------------------------------------------------
+    # --- errands ---
 
     def expect(self, then: Callable[[ErrandDone, datetime], None]) -> int:
         """A token for an errand whose end is handed to ``then``."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, cast
 
 from edge_service import replies
-from edge_service.arguments import CameraChoice, Patch, Period, Switch, Value
 from edge_service.configuration import ConflictError
 from edge_service.errors import SettingsError
 from edge_service.explain import Question, explain
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
+    from edge_service.arguments import CameraChoice, Patch, Period, Switch, Value
     from edge_service.commands import Command
     from edge_service.configuration import Configuration
     from edge_service.desk import Ticket
@@ -103,7 +103,7 @@ class Deeds:
             (Kind.SET, key): handler for key, handler in keys.items()
         }
 
-    # --- capture ----------------------------------------------------------------------------------------------------
+    # --- capture ---
 
     def start(self, command: Command, _ticket: Ticket, now: datetime) -> Outcome:
         """Capture goes on: of one camera, or of the node."""
@@ -143,10 +143,10 @@ class Deeds:
         ticket.accept(outcome, now)
         self._shots.asked(ticket, free)
         for camera in free:
-            self._slots.extra(camera)
+            self._slots.take_extra(camera)
         return outcome
 
-    # --- settings -----------------------------------------------------------------------------------------------------
+    # --- settings ---
 
     def config(self, command: Command, _ticket: Ticket, now: datetime) -> Outcome:
         """cmd/config: all or nothing."""
@@ -216,7 +216,7 @@ class Deeds:
         self._news.all_again(now)
         return replies.done_well()
 
-    # --- delivery -------------------------------------------------------------------------------------------------------
+    # --- delivery ---
 
     def retry(self, _command: Command, ticket: Ticket, now: datetime) -> Outcome:
         """Deliver now."""
@@ -237,7 +237,7 @@ class Deeds:
         """Revoke and forget."""
         return self._reach.unlink(ticket, now)
 
-    # --- questions ------------------------------------------------------------------------------------------------------
+    # --- questions ---
 
     def explain(self, command: Command, _ticket: Ticket, now: datetime) -> Outcome:
         """What became of the slots of a period."""

@@ -86,16 +86,36 @@ class Announcer:
     """
 
     _slots: dict[str, _Slot] = field(default_factory=dict)
+    _cleared: dict[str, float] = field(default_factory=dict)
 
-    def want(self, topic: str, payload: Mapping[str, object] | None, now: float) -> None:
-        """The announcement of one device; None: there is no such device any more."""
-        body = b"" if payload is None else encode(payload)
+    def want(self, topic: str, payload: Mapping[str, object], now: float) -> None:
+        """The announcement of one device as it should be."""
+        body = encode(payload)
         slot = self._slots.get(topic)
         if slot is None:
             self._slots[topic] = _Slot(body, due_at=now)
         elif slot.wanted != body:
             slot.wanted, slot.silenced = body, False
             slot.due_at = None if slot.sent == body else max(now, slot.sent_at + APART_S)
+
+    def remove(self, topic: str | None, states: Iterable[str], now: float) -> None:
+        """A device is gone: its announcement is emptied once (twice would be a warning in Home Assistant's log), and
+        its ``states`` a little later, when nobody reads them any more. ``topic`` None: discovery is off.
+        """
+        states_at = now
+        if topic is not None:
+            slot = self._slots.setdefault(topic, _Slot(b"nothing"))
+            if slot.silenced:
+                del self._slots[topic]
+            else:
+                slot.wanted, slot.due_at = b"", max(now, slot.sent_at + APART_S)
+                states_at = slot.due_at + APART_S
+        self._cleared |= dict.fromkeys(states, states_at)
+
+    def keep(self, states: Iterable[str]) -> None:
+        """These topics are in use again: not cleared after all."""
+        for topic in states:
+            self._cleared.pop(topic, None)
 
     def connected(self, now: float) -> None:
         """A new connection: the broker may know nothing."""
@@ -120,18 +140,23 @@ class Announcer:
             slot.silenced, slot.due_at = True, None
 
     def take(self, now: float) -> list[Outbound]:
-        """What is due, the node first; a cleared device is forgotten."""
+        """What is due, the node first; what is cleared is forgotten."""
         due = [(topic, slot) for topic, slot in self._slots.items() if slot.due_at is not None and slot.due_at <= now]
         for topic, slot in due:
             slot.sent, slot.sent_at, slot.due_at = slot.wanted, now, None
             if not slot.wanted:
                 del self._slots[topic]
-        return [Outbound(topic, slot.wanted, qos=1, retain=True) for topic, slot in due]
+        gone = [topic for topic, at in self._cleared.items() if at <= now]
+        for topic in gone:
+            del self._cleared[topic]
+        bodies = [(topic, slot.wanted) for topic, slot in due] + [(topic, b"") for topic in gone]
+        return [Outbound(topic, body, qos=1, retain=True) for topic, body in bodies]
 
     def next_due_at(self) -> float | None:
         """When the next one is due; None when nothing waits."""
-        return min((slot.due_at for slot in self._slots.values() if slot.due_at is not None), default=None)
+        moments = [slot.due_at for slot in self._slots.values() if slot.due_at is not None]
+        return min([*moments, *self._cleared.values()], default=None)
 
-    def topics(self) -> Iterable[str]:
+    def topics(self) -> tuple[str, ...]:
         """The topics that hold, or will hold, an announcement."""
         return tuple(topic for topic, slot in self._slots.items() if slot.wanted)

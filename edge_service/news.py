@@ -87,7 +87,7 @@ class News:
         """The state of a camera (None: the node) may be another now."""
         self._dirty[camera] = None
 
-    def event(self, camera: str | None, event_type: str, now: datetime, **facts: object) -> None:
+    def event(self, camera: str | None, event_type: str, now: datetime, /, **facts: object) -> None:
         """Send an event; an ``id`` among the facts takes the place of its own."""
         zone = self._settings.zone
         told = {key: iso(value, zone) if hasattr(value, "tzinfo") else value for key, value in facts.items()}  # type: ignore[arg-type]
@@ -117,7 +117,7 @@ class News:
         if at_once:
             self._send(self._outbox.flush([topic], self._monotonic()))
 
-    # --- connection ---------------------------------------------------------------------------------------------------
+    # --- connection ---
 
     def connected(self, now: datetime) -> None:
         """Tell everything anew: leftovers cleared, announcements (node first), states, last ``online``."""
@@ -163,6 +163,7 @@ class News:
 
     def note_topics(self) -> None:
         """Write down the topics of new cameras, so that they can be cleared one day."""
+        self._announcer.keep(self._wanted_topics())
         self._memory.announce(set(self._wanted_topics()) - self._memory.announced())
 
     def _wanted_topics(self) -> set[str]:
@@ -177,27 +178,24 @@ class News:
         before = self._memory.announced()
         if wanted - before:
             self._memory.announce(wanted - before)
-        gone = [topic for topic in sorted(before - wanted, key=_discovery_first)]
+        gone = sorted(before - wanted, key=_discovery_first)
         for topic in gone:
             self._broker.publish(Outbound(topic, b"", retain=True))
         if gone:
             self._memory.announce((), gone)
 
     def forget_camera(self, camera: str) -> None:
-        """Clear the topics of a camera that is no longer configured."""
+        """Clear the topics of a camera that is no longer configured: its announcement first."""
         topics = self._topics.retained(camera)
+        discovery = self._topics.discovery(camera)
         self._dirty.pop(camera, None)
         self._outbox.forget(topics)
-        discovery = self._topics.discovery(camera)
-        if discovery is not None:
-            self._announcer.want(discovery, None, self._monotonic())
-            self._announcer.take(self._monotonic())
-        for topic in topics:
-            self._broker.publish(Outbound(topic, b"", retain=True))
+        self._announcer.remove(discovery, [topic for topic in topics if topic != discovery], self._monotonic())
+        self._send(self._announcer.take(self._monotonic()))
         if self._connected:
             self._memory.announce((), topics)
 
-    # --- states ---------------------------------------------------------------------------------------------------------
+    # --- states ---
 
     def refresh(self, now: datetime) -> None:
         """Offer everything as it is now."""
@@ -270,7 +268,7 @@ class News:
             "cameras": {camera: self.camera_state(camera, now) for camera in self._settings.cameras},
         }
 
-    # --- inside -----------------------------------------------------------------------------------------------------------
+    # --- inside ---
 
     def _offer_state(self, camera: str | None, now: datetime) -> None:
         self._read_records()
@@ -300,7 +298,9 @@ class News:
         """B/link."""
         link = self._node.link
         state = reports.LinkState(state=link.state, account=link.account, scopes=link.scopes, message=link.message)
-        return state.payload(self._settings.zone)
+        opened = self._node.sign_in
+        payload = state.payload(self._settings.zone)
+        return payload if opened is None else {**payload, **opened, "open": True}
 
     def _node_state(self, now: datetime) -> Payload:
         node, queue = self._node, self._frames.queue()

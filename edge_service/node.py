@@ -21,6 +21,8 @@ class Node:
 
     started_at: datetime
     link: LinkReport = field(default_factory=lambda: LinkReport("unlinked"))
+    sign_in: dict[str, object] | None = None
+    """what is shown of an open sign-in"""
     upload: UploadState = field(default_factory=UploadState)
     upload_code: str = ""
     upload_message: str = ""
@@ -69,5 +71,3 @@ class Node:
             running=running,
             waiting=waiting,
         )
-
-

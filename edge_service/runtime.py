@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
+import queue
 import random
 import resource
 import signal
-import socket
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from edge_service import fates, messages, reports
 from edge_service.adapters.broker import MqttBroker
@@ -22,7 +24,7 @@ from edge_service.adapters.disk import free_bytes
 from edge_service.adapters.folder import FolderDestination
 from edge_service.adapters.pictures import PictureLook
 from edge_service.adapters.progress import Progress
-from edge_service.adapters.store import Store
+from edge_service.adapters.store.opening import Store
 from edge_service.adapters.systemd_notify import SystemdNotify
 from edge_service.adapters.ticker import Ticker
 from edge_service.adapters.vault import Vault
@@ -35,30 +37,31 @@ from edge_service.control import Control
 from edge_service.crew import Crew, start_loop
 from edge_service.deeds import Deeds
 from edge_service.desk import Desk
-from edge_service.errors import PersonNeededError, SettingsError
+from edge_service.errors import EdgeServiceError, PersonNeededError, SettingsError
 from edge_service.explain import Question, explain
 from edge_service.housekeeping import Housekeeping
 from edge_service.lane import Clocks, Lane
 from edge_service.layers import Base, Layer, canonical_host, read_layers
+from edge_service.linking import DropboxRoom, Linking
 from edge_service.news import News
 from edge_service.node import Node
 from edge_service.redaction import full_config
-from edge_service.replies import Outcome, error
+from edge_service.replies import Outcome
 from edge_service.retention import SpoolLimits
 from edge_service.shots import Shots, remote_path
 from edge_service.slots import Slots
 from edge_service.topics import Topics
-from edge_service.unlinked import Unlinked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from edge_service.adapters.store import Opened
+    from edge_service.adapters.store.opening import Opened
     from edge_service.changes import Changes
     from edge_service.desk import Ticket
     from edge_service.layers import Loaded
     from edge_service.ports import Destination
+    from edge_service.replies import Outcome
     from edge_service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -99,7 +102,7 @@ class Service:
         base = Base(file=Layer(full_config(settings)))
         return cls(lambda changes: read_layers(base, changes), {})
 
-    # --- start ------------------------------------------------------------------------------------------------------
+    # --- start ---
 
     def start(self) -> None:
         """Open, recover, begin to work. Raises EdgeServiceError when it cannot."""
@@ -110,31 +113,28 @@ class Service:
         opened = self.store.open(now)
         self.vault = Vault(self._data_dir, self._environ.get("EDGE_SERVICE_SECRET_KEY"))
         self.node = Node(now)
-        self._configure(first)
+        self._configure()
         settings = self.configuration.settings
         self.topics = Topics(
             settings.mqtt.base_topic, settings.node, settings.mqtt.discovery_prefix, settings.mqtt.birth_topic
         )
         self._ca_file = self._environ.get("EDGE_SERVICE_CA_FILE")
-        self.broker = MqttBroker(
-            settings.mqtt, self.topics, self._post, backlog=self._backlog, extra_ca=self._ca_file
-        )
-        self._wire(now)
+        self.broker = MqttBroker(settings.mqtt, self.topics, self._post, backlog=self._backlog, extra_ca=self._ca_file)
+        self._wire()
         self._recovered(opened)
         self._begin(now)
 
-    def _configure(self, first: Settings) -> None:
+    def _configure(self) -> None:
         try:
             loaded = self._load(read_changes(self.store.memory, self.vault))
         except PersonNeededError as problem:
-            log.error("%s", problem.message)
+            log.error("%s", problem.message)  # noqa: TRY400 - for people, who act on it
             self.node.standing.add(problem.code)
             loaded = self._load(None)
-        del first
         self.configuration = Configuration(loaded, self.store.memory, self.vault)
         self.configuration.start()
 
-    def _wire(self, now: datetime) -> None:
+    def _wire(self) -> None:
         store, settings = self.store, self.configuration.settings
         newest = max((r.captured_at for r in store.ledger.cameras().values() if r.captured_at), default=None)
         self.trust = Trust(newest)
@@ -147,7 +147,7 @@ class Service:
             self.node,
             (store.frames, store.ledger, store.memory),
             time.monotonic,
-            socket.gethostname(),
+            platform.node(),
         )
         self.source = HttpSnapshots(self._refused, ca_file=self._ca_file)
         self.crew = Crew("capture", MOST_WORKERS, self._thread_died)
@@ -161,22 +161,56 @@ class Service:
             refuse=self._refuse,
             kept=lambda _frame: self.delivery.wake(),
         )
-        self.slots = Slots(
-            store.ledger, self.ticker, self.shots, zone=settings.zone, location=settings.location
-        )
+        self.slots = Slots(store.ledger, self.ticker, self.shots, zone=settings.zone, location=settings.location)
         self.news.know(self.slots, self.shots)
         deeds = Deeds(self.configuration, self.slots, self.shots, self.news, store.ledger, self)
         desk = Desk(self.topics, store.memory, self.control, deeds.handlers())
         self.control.meet(self.slots, self.shots, self.news, desk, self.ticker)
+        self._wire_link()
         self._wire_delivery()
-        del now
+
+    def _wire_link(self) -> None:
+        self.room = DropboxRoom.of(
+            lambda: self.configuration.settings,
+            self.store.memory,
+            self.vault,
+            post=self._post,
+            now=self.clock.now,
+            ca_file=self._ca_file,
+        )
+        self.linking = Linking(
+            lambda: self.configuration.settings,
+            self.room,
+            errand=self._errand,
+            changed=lambda: self.news.changed(None),
+            linked=self._deliver_now,
+        )
+
+    def _deliver_now(self) -> None:
+        self.delivery.retry()
+
+    def _errand(
+        self, name: str, work: Callable[[], object], then: Callable[[messages.ErrandDone, datetime], None]
+    ) -> None:
+        """Run ``work`` beside the control, which takes up its end."""
+        token = self.control.expect(then)
+
+        def job() -> None:
+            problem: EdgeServiceError | None = None
+            try:
+                work()
+            except EdgeServiceError as error:
+                problem = error
+            self._post(messages.ErrandDone(name, token, {}, problem))
+
+        self.errands.submit(job)
 
     def _wire_delivery(self) -> None:
         settings = self.configuration.settings
         self.housekeeping = Housekeeping(
             self.store.frames,
             SpoolLimits.of(settings.spool),
-            cameras=lambda: self.store.ledger.cameras(),
+            cameras=self.store.ledger.cameras,
             free_bytes=lambda: free_bytes(self._data_dir) or 0,
         )
         self.destination = self._make_destination()
@@ -195,8 +229,8 @@ class Service:
         if destination.type == "folder":
             self._post(messages.LinkReport("not_needed"))
             return FolderDestination(Path(destination.path), now=self.clock.now)
-        self._post(messages.LinkReport("unlinked", "sign in with `edge-service link`"))
-        return Unlinked("no Dropbox is linked: sign in with `edge-service link`")
+        self._post(self.room.tokens.reload())
+        return self.room.destination(self.clock.now)
 
     def _recovered(self, opened: Opened) -> None:
         if opened.open_permissions:
@@ -230,7 +264,7 @@ class Service:
         self._watchdog.ready()
         log.info("started: %d cameras, data in %s", len(settings.cameras), self._data_dir)
 
-    # --- life -------------------------------------------------------------------------------------------------------
+    # --- life ---
 
     def wait(self, seconds: float | None = None) -> None:
         """Until a stop is asked for, something died, or ``seconds`` have passed."""
@@ -271,6 +305,7 @@ class Service:
         self.delivery.stop()
         self.destination.close()
         self.errands.stop()
+        self.room.connections.close()
         self.delivery.join(max(0.1, end - time.monotonic() - 2.0))
         self.broker.stop(min(2.0, max(0.3, end - time.monotonic())))
         self._keeper.join(0.5)
@@ -283,17 +318,20 @@ class Service:
         while self.slots.in_flight and (left := deadline - time.monotonic()) > 0:
             try:
                 message = self.control.inbox.get(timeout=left)
-            except Exception:  # noqa: BLE001 - queue.Empty: nobody landed in time
+            except queue.Empty:
                 return
             if isinstance(message, messages.ShotDone):
                 self.slots.done(message, self.clock.now())
 
     def _thread_died(self, name: str, problem: BaseException) -> None:
-        log.critical("the thread %s died", name, exc_info=problem)
-        self._died = self._died or problem
+        if self._died is None:
+            self._died = problem
+            log.critical("the thread %s died", name, exc_info=problem)
+        else:
+            log.debug("the thread %s died too", name, exc_info=problem)
         self._stop.set()
 
-    # --- control.World ------------------------------------------------------------------------------------------------
+    # --- control.World ---
 
     def read_clock(self) -> Reading:
         """All clocks."""
@@ -327,7 +365,9 @@ class Service:
     def reload(self, what: str, now: datetime) -> None:
         """Another process changed the database (a sign-in), or the file is to be read again."""
         if what == "database":
-            self.lane.use(self._renewed_destination(), Pace.of(self.configuration.settings.upload))
+            self.room.sign_ins.refresh()
+            if self.configuration.settings.destination.type == "dropbox":
+                self._post(self.room.tokens.reload())
             self.delivery.retry()
             return
         if self._reread is None:
@@ -336,7 +376,7 @@ class Service:
             changed = self.configuration.reload(self._reread())
         except SettingsError as problem:
             for fault in problem.faults:
-                log.error("%s", fault.line())
+                log.error("%s", fault.line())  # noqa: TRY400 - for people
             self.node.standing.add("config_invalid")
             self.news.changed(None)
             return
@@ -344,7 +384,7 @@ class Service:
         if changed:
             self.apply(changed, now)
 
-    # --- deeds.Reach --------------------------------------------------------------------------------------------------
+    # --- deeds.Reach ---
 
     def apply(self, changed: tuple[str, ...], now: datetime) -> None:
         """Everybody who uses a changed setting takes it up."""
@@ -387,32 +427,31 @@ class Service:
 
     def unlink(self, ticket: Ticket, now: datetime) -> Outcome | None:
         """Revoke and forget the sign-in."""
-        del ticket, now
-        if self.configuration.settings.destination.type != "dropbox":
-            return error("not_dropbox", "the destination is a folder: nothing is linked")
-        return error("not_linked", "no Dropbox is linked")
+        del now
+        return self.linking.unlink(self.store.frames.queue().frames, ticket)
 
     def open_sign_in(self, ticket: Ticket, now: datetime) -> Outcome | None:
         """Open a sign-in."""
-        del ticket, now
-        destination = self.configuration.settings.destination
-        if destination.type != "dropbox":
-            return error("not_dropbox", "the destination is a folder: no sign-in is needed")
-        if not destination.app_key:
-            return error("no_app_key", "destination.app_key is not set: make an app in Dropbox's console first")
-        return error("internal", "sign-in over MQTT is not there yet: use `edge-service link` on the machine")
+        return self.linking.open_sign_in(ticket, now)
 
     def take_code(self, code: str, ticket: Ticket, now: datetime) -> Outcome | None:
-        """Finish a sign-in."""
-        del code, ticket, now
-        return error("no_sign_in", "no sign-in is open")
+        """Finish a sign-in with a pasted code."""
+        return self.linking.take_code(code, ticket, now)
+
+    def sign_in(self, now: datetime) -> dict[str, object] | None:
+        """What is shown of an open sign-in."""
+        current = self.linking.current(now)
+        return None if current is None else self.linking.shown(current)
 
     def reset(self, now: datetime) -> None:
-        """Forget command ids."""
+        """Forget sign-ins, the link and command ids."""
         del now
+        self.room.sign_ins.close()
+        if self.room.tokens.link is not None:
+            self._errand("unlink", self.room.tokens.unlink, lambda _done, _at: None)
         self.store.memory.forget_commands()
 
-    # --- inside -------------------------------------------------------------------------------------------------------
+    # --- inside ---
 
     def _renewed_destination(self) -> Destination:
         self.destination.close()
@@ -454,11 +493,9 @@ class Service:
         settings = self.configuration.settings.cameras.get(camera)
         if settings is None:
             return True
-        from urllib.parse import urlsplit  # noqa: PLC0415
-
         host = canonical_host(urlsplit(settings.source).hostname or "")
         trusted = self.configuration.loaded.trusted_hosts
-        return bool(trusted is not None and host not in trusted)
+        return host not in trusted
 
     def _keep(self) -> None:
         """Marks of progress every 5 s, the ledger's size now and then."""
@@ -492,5 +529,3 @@ def _rss() -> int | None:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE
     except (OSError, ValueError, IndexError):
         return None
-
-

@@ -86,6 +86,9 @@ class Mosquitto:
             access = self.folder / "acl"
             access.write_text(self.acl)
             lines.append(f"acl_file {access}")
+        if "protocol websockets" in self.listener:
+            # 2.0 does not start with websockets alone
+            lines.append(f"listener {free_port()} 127.0.0.1")
         head = f"listener 0 {self.socket_path}" if self.unix else f"listener {self.port} 127.0.0.1"
         return [*lines, head, *self.listener]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import socket
+import platform
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ def fill_parser(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Run until stopped."""
     environ = arguments.environ
-    read = read_config(arguments.config, environ, socket.gethostname())
+    read = read_config(arguments.config, environ, platform.node())
     settings = read.load().settings
     start_logging(settings, debug=arguments.debug, more_secrets=read.secrets)
     for fault in read.warnings:
@@ -36,7 +36,7 @@ def run(arguments: Namespace) -> int:
     service = Service(
         read.load,
         environ,
-        reread=lambda: read_config(arguments.config, environ, socket.gethostname()).checked_base(),
+        reread=lambda: read_config(arguments.config, environ, platform.node()).checked_base(),
         config_path=Path(arguments.config or environ.get("EDGE_SERVICE_CONFIG") or "config.yaml"),
     )
     return run_with_signals(service)

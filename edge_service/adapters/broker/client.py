@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -125,6 +126,10 @@ def publish_properties(message: Outbound) -> Properties | None:
 
 
 def _tls_context(settings: MqttSettings, extra_ca: str | None) -> ssl.SSLContext:
+    for name in (settings.ca_file, extra_ca, settings.cert_file, settings.key_file):
+        if name:
+            # the TLS library's own error names no file
+            Path(name).read_bytes()
     context = ssl.create_default_context(cafile=settings.ca_file)
     if extra_ca:
         context.load_verify_locations(cafile=extra_ca)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from edge_service.adapters.broker import client as clients
 from edge_service.adapters.broker import endings
-from edge_service.adapters.broker.endings import Ending
-from edge_service.adapters.broker.session import Session
+from edge_service.adapters.broker.endings import SHORT_LIVED, Ending
+from edge_service.adapters.broker.session import HANDSHAKE_S, Session
 from edge_service.messages import BrokerDown, BrokerUp, Inbound
 from edge_service.ports import Outbound
 
@@ -37,7 +37,8 @@ _LONGEST_WAIT_FOR_PEOPLE_S: Final = 30.0
 _FIRST_WAIT_FOR_PEOPLE_S: Final = 3.0
 _FOR_PEOPLE: Final = frozenset(["refused_auth", "taken_over", "client_id", "banned", "quota", "moved"])
 _STEADY_S: Final = 10.0
-_SHORT_LIVES: Final = 3
+_LONG_STEADY_S: Final = 120.0
+_IN_A_ROW: Final = 3
 _MOST_WAITING: Final = 2000
 _MOST_WAITING_BYTES: Final = 4_000_000
 _DRAINED: Final = 8
@@ -50,6 +51,31 @@ class Counters:
 
     reconnects: int = 0
     dropped: int = 0
+
+
+@dataclass(slots=True)
+class _Tries:
+    """What the connections before this one were like."""
+
+    failures: int = 0
+    hung_up: int = 0
+    short_lives: int = 0
+    rival: bool = False
+
+    def note(self, session: Session | None, ending: Ending, lived_s: float) -> Ending:
+        """Count one; returns its ending, named better when only the row of them tells."""
+        answered = session is not None and session.answered
+        steady = lived_s > (_LONG_STEADY_S if self.rival else _STEADY_S)
+        self.failures = 1 if steady else self.failures + 1
+        # some old brokers just hang up on a version of MQTT that they do not know
+        newest = session is not None and session.protocol == clients.MQTT5 and session.connected
+        self.hung_up = self.hung_up + 1 if newest and not answered and ending == endings.LOST else 0
+        # many brokers have no word for a client id that is used twice: both are thrown out in turn
+        lost = answered and ending == endings.LOST and not steady
+        self.short_lives = self.short_lives + 1 if lost else 0
+        named = SHORT_LIVED if self.short_lives >= _IN_A_ROW else ending
+        self.rival = named.code == "taken_over"
+        return named
 
 
 class MqttBroker:
@@ -67,6 +93,7 @@ class MqttBroker:
         *,
         backlog: Callable[[], int] = lambda: 0,
         extra_ca: str | None = None,
+        handshake_s: float = HANDSHAKE_S,
     ) -> None:
         self.counters = Counters()
         self.last_progress = time.monotonic()
@@ -75,6 +102,7 @@ class MqttBroker:
         self._post = post
         self._backlog = backlog
         self._extra_ca = extra_ca or os.environ.get("EDGE_SERVICE_CA_FILE")
+        self._handshake_s = handshake_s
         self._place = clients.Place.of(settings.url)
         self._will = Outbound(topics.status, b"offline", qos=1, retain=True)
         self._filters = topics.filters()
@@ -100,9 +128,9 @@ class MqttBroker:
             return False
         if session.publish(message):
             return True
-        self.counters.dropped += 1
-        if session.up:
-            self._log_now_and_then("%s was not sent: %s bytes are too much", message.topic, len(message.payload))
+        if why := session.refuses(message):
+            self.counters.dropped += 1
+            self._log_now_and_then("MQTT: a message for %s was not sent: it %s", message.topic, why)
         return False
 
     def listen_to(self, cameras: Iterable[str]) -> None:
@@ -152,23 +180,18 @@ class MqttBroker:
     # --- the thread ---
 
     def _run(self) -> None:
-        failures, protocol, silent = 0, clients.MQTT5, 0
+        protocol, tries = clients.MQTT5, _Tries()
         while not self._stopping.is_set():
             began = time.monotonic()
             session, ending = self._connect_once(protocol)
-            steady = time.monotonic() - began > _STEADY_S
             if session is not None and session.version_refused and protocol == clients.MQTT5:
                 protocol = clients.MQTT311
                 continue
-            # some old brokers just hang up on a version that they do not know
-            hung_up = session is not None and not session.answered and ending is endings.LOST
-            silent = silent + 1 if hung_up and protocol == clients.MQTT5 else 0
-            protocol = clients.MQTT311 if silent >= _SHORT_LIVES else clients.MQTT5
-            failures = 1 if steady else failures + 1
-            if self._stopping.is_set():
-                return
-            self._report(ending)
-            self._wait(failures, ending)
+            ending = tries.note(session, ending, time.monotonic() - began)
+            protocol = clients.MQTT311 if tries.hung_up >= _IN_A_ROW else clients.MQTT5
+            if not self._stopping.is_set():
+                self._report(ending)
+                self._wait(tries.failures, ending)
 
     def _connect_once(self, protocol: int) -> tuple[Session | None, Ending]:
         try:
@@ -177,7 +200,7 @@ class MqttBroker:
             return None, Ending("tls", f"the TLS files of the broker cannot be used: {_why(error)}")
         session = self._session = Session(client, protocol, self._filters, self._deliver)
         try:
-            return session, session.run(self._place, self._progress)
+            return session, session.run(self._place, self._progress, self._handshake_s)
         except Exception as error:  # the thread must outlive every surprise of a library
             log.exception("the MQTT connection ended by a fault of this program")
             return session, Ending("internal", f"a fault of this program: {type(error).__name__}")

@@ -23,6 +23,9 @@ class Ending:
 
 LOST: Final = Ending("network", "the connection to the broker was lost")
 NO_ANSWER: Final = Ending("timeout", "the broker accepted the connection and does not answer")
+SHORT_LIVED: Final = Ending(
+    "taken_over", "the broker ends each connection after a moment: does another service use our client id?"
+)
 STOPPED: Final = Ending("stopped", "the service stops")
 
 # MQTT 5, 3.2.2.2 and 3.14.2.1; MQTT 3.1.1 codes arrive translated by paho

@@ -56,7 +56,7 @@ def _guarded(callback: Callable[..., None]) -> Callable[..., None]:
 
 
 class Session:
-    """``deliver`` takes what goes into the inbox, ``progress`` is called at least every LOOP_S seconds."""
+    """``deliver`` takes what goes into the inbox; ``run`` calls its ``progress`` at least every LOOP_S seconds."""
 
     def __init__(
         self, client: Client, protocol: int, filters: Sequence[str], deliver: Callable[[Message], None]
@@ -64,6 +64,7 @@ class Session:
         self.protocol = protocol
         self.up = False
         self.version_refused = False
+        self.connected = False
         self.answered = False
         self.faults = 0
         self.denied: dict[str, None] = {}
@@ -91,13 +92,14 @@ class Session:
         client.on_publish = self._on_publish
         client.on_message = self._on_message
 
-    def run(self, place: clients.Place, progress: Callable[[], None]) -> Ending:
+    def run(self, place: clients.Place, progress: Callable[[], None], handshake_s: float = HANDSHAKE_S) -> Ending:
         """Connect, serve until the connection ends, and say why it ended."""
         try:
             clients.connect(self._client, place, self.protocol)
         except (OSError, ValueError) as error:
             return endings.of_error(error, place.shown)
-        deadline = time.monotonic() + HANDSHAKE_S
+        self.connected = True
+        deadline = time.monotonic() + handshake_s
         try:
             while self._ending is None and not self._abort:
                 progress()
@@ -111,19 +113,19 @@ class Session:
         return self._ending or endings.LOST
 
     def publish(self, message: Outbound) -> bool:
-        """Hand over; False when the connection is not up, the message too large, or too much is under way."""
-        size = len(message.payload)
-        if not self.up or self._closing:
-            return False
-        if len(message.topic) * 3 + size + _PACKET_OVERHEAD + len(message.correlation or b"") > self._max_packet:
-            return False
-        if self._outgoing.bytes + size > MAX_UNDER_WAY:
+        """Hand over; False when the connection is not up, or refuses this message (see ``refuses``)."""
+        if not self.up or self._closing or self.refuses(message):
             return False
         return self._hand_over(message) is not None
 
-    def fits(self, message: Outbound) -> bool:
-        """Whether the broker takes packets of this size."""
-        return len(message.payload) + _PACKET_OVERHEAD <= self._max_packet
+    def refuses(self, message: Outbound) -> str | None:
+        """Why a message would not be sent: it is too large for the broker, or too much is under way already."""
+        size = len(message.payload) + len(message.correlation or b"")
+        if size + len(message.topic.encode()) + _PACKET_OVERHEAD > self._max_packet:
+            return f"is larger than the {self._max_packet} bytes that may be sent"
+        if self._outgoing.bytes + size > MAX_UNDER_WAY:
+            return "has to wait, the broker is too slow"
+        return None
 
     def subscribe(self, filters: Sequence[str]) -> None:
         """Change what is listened to."""
