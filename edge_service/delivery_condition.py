@@ -56,6 +56,10 @@ class Condition:
         self._until = at + wait
         return wait, (self.state, self.code) != before
 
+    def forget(self) -> None:
+        """Whatever comes next is news."""
+        self.state = ""
+
     def settle(self, state: str) -> bool:
         """It works (``ok``) or nothing is due (``idle``); returns whether that is new."""
         changed = self.state != state

@@ -30,7 +30,7 @@ class Front(Protocol):
     def publish(self, message: Outbound) -> object:
         """Send one message."""
 
-    def event(self, camera: str | None, event_type: str, now: datetime, **facts: object) -> None:
+    def event(self, camera: str | None, event_type: str, now: datetime, /, **facts: object) -> None:
         """Send an event."""
 
     def flush(self, command: Command, now: datetime) -> None:

@@ -31,25 +31,28 @@ _COEFFICIENTS: Final = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class JpegShape:
-    """Size in pixels as stored; ``progressive``: decoding holds the whole picture; ``end``: where its end marker is;
-    ``orientation``: EXIF's 1..8; ``extras``: the stretches (begin, end) that hold no picture: EXIF, profiles, comments.
+    """Size in pixels as stored; ``progressive``: decoding holds the whole picture; ``scan`` and ``end``: where the data
+    of its last scan begin and end (at the end marker); ``orientation``: EXIF's 1..8; ``extras``: the stretches (begin, end) that hold no picture: EXIF, profiles, comments.
     """
 
     width: int
     height: int
     progressive: bool
+    scan: int
     end: int
     orientation: int = 1
     extras: tuple[tuple[int, int], ...] = ()
 
     def bare(self, data: bytes, tail: bytes = b"", *, cut: int = 0) -> bytes:
-        """The JPEG without its extras and what is behind its end; with ``tail`` for the last ``cut`` bytes of data."""
+        """The JPEG without its extras and what is behind its end; with ``tail`` for the last ``cut`` bytes of its last
+        scan (for all of a shorter one).
+        """
         pieces = []
         at = 0
         for begin, end in self.extras:
             pieces.append(data[at:begin])
             at = end
-        return b"".join((*pieces, data[at : self.end - cut], tail, b"\xff\xd9"))
+        return b"".join((*pieces, data[at : max(self.scan, self.end - cut)], tail, b"\xff\xd9"))
 
 
 def walk_jpeg(data: bytes) -> JpegShape:
@@ -64,7 +67,7 @@ class _Walk:
         self._size = (0, 0)
         self._sampling: dict[int, tuple[int, int]] = {}
         self._restart_every = 0
-        self._scans = 0
+        self._scan_at = 0
         self._multi_picture = False
         self._sent: dict[int, int] = {}
         self._orientation = 1
@@ -88,7 +91,7 @@ class _Walk:
         self._complete()
         self._behind(at)
         progressive = self._kind in _PROGRESSIVE
-        return JpegShape(*self._size, progressive, at - 2, self._orientation, tuple(self._extras))
+        return JpegShape(*self._size, progressive, self._scan_at, at - 2, self._orientation, tuple(self._extras))
 
     def _marker(self, at: int) -> tuple[int, int]:
         """The marker at ``at`` (fill bytes before it are allowed) and the place behind it."""
@@ -149,11 +152,11 @@ class _Walk:
         if any(name not in self._sampling for name in names):
             raise _damaged("a scan names a component that is not there")
         self._note_sent(names, *head[-3:])
-        self._scans += 1
+        self._scan_at = at
         found = _MARKER.search(self._data, at)
         if found is None:
             raise _truncated()
-        if self._restart_every:
+        if self._restart_every and self._data[found.start() + 1] != _SOI:
             self._check_restarts(at, found.start(), names)
         return found.start()
 
@@ -188,7 +191,7 @@ class _Walk:
         return columns * rows
 
     def _complete(self) -> None:
-        if not self._kind or not self._scans:
+        if not self._kind or not self._scan_at:
             raise _damaged("it has no picture data")
         if any(self._sent.get(name, 0) != _COEFFICIENTS for name in self._sampling):
             raise BadItemError("the JPEG ends before its last scan", reason="truncated")

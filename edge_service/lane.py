@@ -88,6 +88,10 @@ class Lane:
         if self._noticed is None:
             self._noticed = self._clocks.monotonic()
 
+    def report_next(self) -> None:
+        """Somebody waits for the next report: also one that says nothing new."""
+        self._condition.forget()
+
     def retry(self) -> None:
         """Try now (the ``retry`` command, a new link); only the other side's own Retry-After is still waited out."""
         self._forced = True

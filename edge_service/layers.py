@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from edge_service.addresses import host_as_address
+from edge_service.addresses import address_refused, host_as_address
 from edge_service.changes import Changes, origin_of, strip_credentials
 from edge_service.errors import Fault, SettingsError
 from edge_service.merging import Tree, lay_over, part, without_nulls, without_value
 from edge_service.setting_faults import judge, value_at
-from edge_service.setting_keys import Path, dotted
+from edge_service.setting_keys import SOURCE, Path, dotted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,6 +77,14 @@ class Loaded:
     warnings: tuple[Fault, ...] = ()
     overridden: tuple[Fault, ...] = ()
     trusted_hosts: frozenset[str] = frozenset()
+
+    def refuses(self, camera: str, address: str) -> bool:
+        """True when ``camera`` must not be fetched from ``address`` (an IP address in text): it is inside, and neither
+        file nor environment names the host. A camera that is no longer configured is refused everything inside.
+        """
+        found = self.settings.cameras.get(camera)
+        trusted = found is not None and host_of({SOURCE: found.source}) in self.trusted_hosts
+        return not trusted and address_refused(address)
 
 
 def read_layers(base: Base, changes: Changes | None = None, faults: Sequence[Fault] = ()) -> Loaded:

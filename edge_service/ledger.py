@@ -35,7 +35,7 @@ _FLIGHT = timedelta(minutes=10)
 """A shot is back by then: 2 minutes of repeats and the longest timeout."""
 
 
-def fill(  # noqa: PLR0913 - one stretch and all that can explain it
+def fill(
     camera: str,
     segment: int,
     plan: Plan,

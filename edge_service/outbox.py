@@ -91,6 +91,15 @@ class Outbox:
         """When the next waiting payload may go (may lie in the past); None when nothing waits."""
         return min((at for slot in self._slots.values() if (at := slot.due_at()) is not None), default=None)
 
+    def may_go_at(self, topic: str) -> float:
+        """When the next payload of a topic may go (may lie in the past)."""
+        slot = self._slots.get(topic)
+        return float("-inf") if slot is None or slot.sent_at is None else slot.sent_at + slot.manner.gap_s
+
+    def may_go(self, topic: str, now: float) -> bool:
+        """Whether a payload of this topic would go at once."""
+        return self.may_go_at(topic) <= now
+
     def unsent(self, topic: str) -> None:
         """The broker did not take it after all (too large, just gone): it waits again."""
         slot = self._slots.get(topic)

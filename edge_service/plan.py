@@ -177,7 +177,7 @@ class Plan:
         place = Place(*tree["place"]) if tree["place"] else None
         return cls._grounded(_rhythm(tree.get("interval"), tree.get("at")), windows, ZoneInfo(tree["zone"]), place)
 
-    # --- questions ------------------------------------------------------------------------------------------------
+    # --- questions ---
 
     def next_after(self, moment: datetime) -> PlannedSlot | None:
         """The first slot after ``moment``, inside or outside."""
@@ -225,7 +225,7 @@ class Plan:
         """True while a window is open, and always without windows."""
         return self._rule_at(moment)[1]
 
-    # --- inside -----------------------------------------------------------------------------------------------------
+    # --- inside ---
 
     def _rule_at(self, moment: datetime) -> tuple[Rhythm, bool]:
         second = _up_to(moment)

@@ -319,6 +319,6 @@ def _running(*, on: bool) -> str:
     return "running" if on else "stopped"
 
 
-def event(event_type: str, event_id: str, at: datetime, zone: ZoneInfo, **facts: object) -> Payload:
+def event(event_type: str, event_id: str, at: datetime, zone: ZoneInfo, /, **facts: object) -> Payload:
     """B/event or C/event: {event_type, id, at, ...}; moments in ``facts`` must be texts already."""
     return {"event_type": event_type, "id": event_id, "at": iso(at, zone), **facts}

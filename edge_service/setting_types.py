@@ -26,8 +26,8 @@ _FALSE: Final = frozenset(["false", "no", "off", "0"])
 _INT = re.compile(r"[-+]?\d{1,18}", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})([eE][-+]?\d{1,3})?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_DURATION_PATTERN: Final = r"^(\d+(\.\d+)?d)?(\d+(\.\d+)?h)?(\d+(\.\d+)?m)?(\d+(\.\d+)?s?)?$"
-_SIZE_PATTERN: Final = r"^\d+(\.\d+)? ?([kKmMgGtT]i?)?[bB]?$"
+_DURATION_PATTERN: Final = r"^(\d+(\.\d+)?|(\d+(\.\d+)?d)?(\d+(\.\d+)?h)?(\d+(\.\d+)?m)?(\d+(\.\d+)?s)?)$"
+_SIZE_PATTERN: Final = r"^\d+(\.\d+)? ?([kKmMgGtT][iI]?[bB]|[bB])?$"
 LONGEST: Final = 1024
 
 
@@ -227,6 +227,13 @@ DURATION_SCHEMA: Final = _spoken(
     _DURATION_PATTERN, whole=f"A duration: {DURATION_FORMS}", examples=[90, "90s", "1h30m"]
 )
 SIZE_SCHEMA: Final = _spoken(_SIZE_PATTERN, whole=f"A size: {SIZE_FORMS}", examples=[4096, "500kB", "64MiB"])
+
+
+def spanning(low: float, high: float, kind: str = "number") -> WithJsonSchema:
+    """The JSON Schema of a number within bounds."""
+    return WithJsonSchema({"type": kind, "minimum": low, "maximum": high})
+
+
 SECRET_SCHEMA: Final = WithJsonSchema({"type": "string", "writeOnly": True})
 
 Flag = Annotated[bool, BeforeValidator(_read_bool)]

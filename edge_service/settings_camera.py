@@ -23,6 +23,7 @@ from edge_service.setting_types import (
     read_map,
     read_text,
     refuse,
+    spanning,
 )
 from edge_service.url_secrets import redact_url
 
@@ -202,7 +203,7 @@ class CameraSettings(BaseModel):
     interval: Interval | None = None
     at: Times | None = None
     windows: Annotated[tuple[WindowSettings, ...], BeforeValidator(_read_windows)] = ()
-    min_completeness: Annotated[float, BeforeValidator(a_float(0, 1))] = 0.9
+    min_completeness: Annotated[float, BeforeValidator(a_float(0, 1)), spanning(0, 1)] = 0.9
 
     @model_validator(mode="before")
     @classmethod

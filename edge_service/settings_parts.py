@@ -25,6 +25,7 @@ from edge_service.setting_types import (
     read_list,
     read_text,
     refuse,
+    spanning,
 )
 
 if TYPE_CHECKING:
@@ -129,8 +130,8 @@ class LocationSettings(BaseModel):
     """Where the node is, for sunrise and sunset. Degrees, north and east positive."""
 
     model_config = FROZEN
-    latitude: Annotated[float, BeforeValidator(a_float(-90, 90))]
-    longitude: Annotated[float, BeforeValidator(a_float(-180, 180))]
+    latitude: Annotated[float, BeforeValidator(a_float(-90, 90)), spanning(-90, 90)]
+    longitude: Annotated[float, BeforeValidator(a_float(-180, 180)), spanning(-180, 180)]
 
 
 class LogSettings(BaseModel):
@@ -197,7 +198,7 @@ class WebSettings(BaseModel):
 
     model_config = FROZEN
     host: Host = "127.0.0.1"
-    port: Annotated[int, BeforeValidator(an_int(1, 65535))] = 8080
+    port: Annotated[int, BeforeValidator(an_int(1, 65535)), spanning(1, 65535, "integer")] = 8080
     public_url: Annotated[str | None, BeforeValidator(_read_public_url)] = None
     hosts: Annotated[tuple[Host, ...], BeforeValidator(read_list)] = ()
 

@@ -14,7 +14,6 @@ from edge_service.conditions import OFFLINE_AFTER
 from edge_service.fates import Fate
 from edge_service.frame import EXTENSIONS
 from edge_service.name_template import Named, fill
-from edge_service.replies import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from edge_service.frame import Frame, Picture
     from edge_service.messages import Shot, ShotDone
     from edge_service.ports import LedgerStore, PathFor
+    from edge_service.replies import Outcome
     from edge_service.settings import CameraSettings, Settings
 
 _EVENTS = {Fate.KEPT: "captured", Fate.REJECTED: "rejected", Fate.FAILED: "failed"}
@@ -33,7 +33,7 @@ _EVENTS = {Fate.KEPT: "captured", Fate.REJECTED: "rejected", Fate.FAILED: "faile
 class Telling(Protocol):
     """Where the news go."""
 
-    def event(self, camera: str | None, event_type: str, now: datetime, **facts: object) -> None:
+    def event(self, camera: str | None, event_type: str, now: datetime, /, **facts: object) -> None:
         """Send an event."""
 
     def changed(self, camera: str | None) -> None:

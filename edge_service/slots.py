@@ -73,6 +73,8 @@ class Course:
     """the flight's last try while its repeat is armed"""
     extra: bool = False
     """an extra frame is under way"""
+    no_slots: bool = False
+    """no slot of the coming year lies in a window"""
 
 
 class Slots:
@@ -160,7 +162,7 @@ class Slots:
         course.segment = self._ledger.begin_segment(name, plan.text(), begin)
         course.seen = course.settled = begin
 
-    # --- time ---------------------------------------------------------------------------------------------------
+    # --- time ---
 
     def fire(self, job: str, now: datetime) -> None:
         """The ticker's call: ``slot:<camera>`` or ``retry:<camera>``."""
@@ -195,13 +197,14 @@ class Slots:
             self._finish(course, done, now)
             return
         course.flight, course.flight_interval_s = slot, interval
-        self._start(name, course, Shot(name, slot))
+        self._start(course, Shot(name, slot))
 
     def _arm(self, name: str, course: Course) -> None:
         if self.halted_since(name) is not None:
             self._disarm(name)
             return
         course.next_at = course.plan.next_inside(course.seen)
+        course.no_slots = course.next_at is None
         job = f"slot:{name}"
         if course.next_at is None:
             self._ticker.disarm(job)
@@ -231,7 +234,7 @@ class Slots:
             self._fill(name, course, now, Fate.DOWN, "suspended")
             self._arm(name, course)
 
-    # --- stop and start -------------------------------------------------------------------------------------------
+    # --- stop and start ---
 
     def halted_since(self, name: str) -> datetime | None:
         """Since when this camera takes no frames by command (its own switch or the node's), None while it does."""
@@ -266,18 +269,29 @@ class Slots:
     def _affected(self, name: str | None) -> list[tuple[str, Course]]:
         return [(each, course) for each, course in self._courses.items() if name in {None, each}]
 
-    # --- shots ------------------------------------------------------------------------------------------------------
+    # --- shots ---
 
-    def extra(self, name: str) -> bool:
-        """Take a frame outside the plan; False while another one is under way."""
+    def may_extra(self, name: str) -> bool:
+        """False while an extra frame of this camera is under way."""
+        course = self._courses.get(name)
+        return course is not None and not course.extra
+
+    def take_extra(self, name: str) -> None:
+        """Take a frame outside the plan; see :meth:`may_extra`."""
         course = self._courses[name]
-        if course.extra:
-            return False
         course.extra = True
-        self._start(name, course, Shot(name, None))
-        return True
+        self._start(course, Shot(name, None))
 
-    def _start(self, name: str, course: Course, shot: Shot) -> None:
+    def names(self) -> list[str]:
+        """The cameras that have a course."""
+        return list(self._courses)
+
+    @property
+    def in_flight(self) -> int:
+        """Shots in the hands of workers."""
+        return sum(course.running for course in self._courses.values())
+
+    def _start(self, course: Course, shot: Shot) -> None:
         if course.running:
             course.waiting.append(shot)
             return
@@ -296,17 +310,17 @@ class Slots:
             return
         course.running = False
         if course.waiting:
-            self._start(name, course, course.waiting.popleft())
+            self._start(course, course.waiting.popleft())
         if done.shot.slot is None:
             course.extra = False
             self._outlook.settled(done, now)
-        elif not self._repeat(name, course, done, now):
+        elif not self._repeat(course, done, now):
             self._finish(course, done, now)
 
-    def _repeat(self, name: str, course: Course, done: ShotDone, now: datetime) -> bool:
+    def _repeat(self, course: Course, done: ShotDone, now: datetime) -> bool:
         """Arm the next try of a missed slot if there is one."""
         slot = done.shot.slot
-        if slot is None or done.fate not in {Fate.FAILED, Fate.REJECTED} or self.halted_since(name) is not None:
+        if slot is None or done.fate not in {Fate.FAILED, Fate.REJECTED} or self.halted_since(slot.camera) is not None:
             return False
         if course.segment.id != slot.segment:
             return False
@@ -314,13 +328,13 @@ class Slots:
         if at is None:
             return False
         course.retry = done
-        self._ticker.arm(f"retry:{name}", at)
+        self._ticker.arm(f"retry:{slot.camera}", at)
         return True
 
     def _retry(self, name: str, course: Course) -> None:
         last, course.retry = course.retry, None
         if last is not None:
-            self._start(name, course, Shot(name, last.shot.slot, last.shot.attempt + 1))
+            self._start(course, Shot(name, last.shot.slot, last.shot.attempt + 1))
 
     def _give_up(self, name: str, course: Course, now: datetime) -> None:
         last, course.retry = course.retry, None
@@ -341,7 +355,7 @@ class Slots:
             self.settle_course(course)
         self._outlook.settled(done, now)
 
-    # --- the ledger -------------------------------------------------------------------------------------------------
+    # --- the ledger ---
 
     def settle_course(self, course: Course) -> None:
         """Write down how far this camera's slots have their records."""
@@ -407,7 +421,7 @@ class Slots:
             for halt in (*self._ledger.halts(None, begin, end), *self._ledger.halts(name, begin, end))
         ]
 
-    # --- what others ask ----------------------------------------------------------------------------------------------
+    # --- what others ask ---
 
     def course(self, name: str) -> Course | None:
         """The course of a camera (read only)."""
@@ -417,7 +431,7 @@ class Slots:
 def retry_at(slot_at: datetime, attempt: int, interval_s: float | None, now: datetime) -> datetime | None:
     """When a slot is tried again after its try number ``attempt`` ended at ``now``, None when it is not.
 
-    The repeats come 5, 15 and 45 s after the try before, while that is within half the interval and 2 minutes of the slot.
+    The repeats come 5, 15 and 45 s after the try before, while that is within half the interval and 2 minutes.
     """
     if attempt > len(RETRY_AFTER_S):
         return None

@@ -20,7 +20,9 @@ _DURATION = re.compile(
 )
 _NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([a-z]*)", re.ASCII)
-_ID = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*", re.ASCII)
+ID_PATTERN: Final = "^[a-z0-9]+([_-][a-z0-9]+)*$"
+
+_ID = re.compile(ID_PATTERN, re.ASCII)
 _SECONDS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _BYTES: Final = {
     "": 1,

@@ -69,6 +69,7 @@ class CameraServer:
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
     host: str = "127.0.0.1"
+    port: int = 0
     requests: list[Visit] = field(default_factory=list)
     connections: int = 0
 
@@ -78,9 +79,9 @@ class CameraServer:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         self._listener = socket.socket(family, socket.SOCK_STREAM)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind((self.host, 0))
+        self._listener.bind((self.host, self.port))
         self._listener.listen(64)
-        self.port: int = self._listener.getsockname()[1]
+        self.port = self._listener.getsockname()[1]
 
     def __enter__(self) -> CameraServer:
         self._thread = threading.Thread(target=self._accept, name="camera-server", daemon=True)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_service.explain import sums_of
 from edge_service.fates import Fate, Run, Sums
-from edge_service.frame import Frame, State
-from edge_service.ledger import clip, fill, halts_of
+from edge_service.ledger import clip
 from edge_service.plan import Plan
 from edge_service.ports import CameraRecord, Halt, Segment
 

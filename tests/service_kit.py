@@ -92,7 +92,7 @@ class ServiceProcess:
         return self.process.wait(timeout)
 
     def kill(self) -> None:
-        """kill -9 and wait."""
+        """Kill -9 and wait."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()

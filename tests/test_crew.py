@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
-
-from edge_service.crew import Crew, start_loop
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 import pytest
+
+from edge_service.crew import Crew, start_loop
 
 
 class Deaths:
@@ -25,17 +21,25 @@ class Deaths:
         self.event.set()
 
 
+def wait_for(gate: threading.Event) -> None:
+    gate.wait()
+
+
+def meet(barrier: threading.Barrier) -> None:
+    barrier.wait(5)
+
+
 @pytest.fixture
-def deaths() -> Iterator[Deaths]:
-    yield Deaths()
+def deaths() -> Deaths:
+    return Deaths()
 
 
 def test_a_blocked_job_does_not_hold_up_the_others(deaths: Deaths) -> None:
     crew = Crew("t", 8, deaths)
     gate, done = threading.Event(), threading.Barrier(6)
-    crew.submit(lambda: gate.wait() and None)
+    crew.submit(lambda: wait_for(gate))
     for _ in range(5):
-        crew.submit(lambda: done.wait(5) and None)
+        crew.submit(lambda: meet(done))
     done.wait(5)
     gate.set()
     crew.stop()

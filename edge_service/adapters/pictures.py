@@ -1,9 +1,9 @@
 """The look: is it a real, whole picture? And the small copy for dashboards. Pillow is loaded when first needed.
 
 Order, cheap before dear: structure by bytes, pixel limit from the header, decode at an eighth. Pillow ignores what
-libjpeg only warns about, a picture that stops half way included: it comes out with a grey rest. So a picture that
-ends in that grey, or holds a long run of zero bytes, is decoded once more with other bytes at its end. In a whole
-picture bytes added behind the data change nothing and bytes changed at the end of the data change something.
+libjpeg only warns about, a picture that stops half way included: it comes out with a grey rest. So a JPEG that ends
+in that grey, is progressive, or holds a long run of zero bytes is decoded once more with other bytes at its end. In a
+whole picture bytes added behind the data change nothing, and bytes changed at the end of the data change something.
 
 Pillow's own settings (pixel limit, warnings) are global, so they are left alone: every limit here is checked before
 Pillow sees a byte. Only the plugin of the format that the bytes show is loaded and asked.
@@ -58,8 +58,16 @@ _ZERO_RUN: Final = bytes(512)
 _OTHER_BYTES: Final = bytes.fromhex("123456789abcdef02468ace1") * 16
 _QUALITIES: Final = (82, 70, 58, 45, 30)
 _SMALLEST_SIDE: Final = 16
-_UPRIGHT: Final = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
-"""EXIF orientation to Pillow's Transpose"""
+_UPRIGHT: Final = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""EXIF orientation to what makes it upright (names of Pillow's Transpose)"""
 
 
 class PictureLook:
@@ -107,14 +115,24 @@ def _open(data: bytes, shape: Shape) -> Any:  # noqa: ANN401 (the class is looke
 def _check_jpeg(data: bytes, shape: Shape, jpeg: JpegShape) -> None:
     """Raises BadItemError(damaged)."""
     pixels = _decode(jpeg.bare(data), shape)
-    if pixels[-1] in _GREY and _decode(jpeg.bare(data, _OTHER_BYTES), shape) != pixels:
+    suspect = jpeg.progressive or pixels[-1] in _GREY
+    if suspect and _decode(jpeg.bare(data, _OTHER_BYTES), shape) != pixels:
         raise BadItemError("the JPEG is damaged: it stops before its end", reason="damaged")
-    if _ZERO_RUN in data and _decode(jpeg.bare(data, _OTHER_BYTES, cut=len(_OTHER_BYTES)), shape) == pixels:
+    flat = len(set(pixels)) == 1
+    if not (flat or jpeg.progressive) and _ZERO_RUN in data and _end_is_idle(data, shape, jpeg, pixels):
         raise BadItemError("the JPEG is damaged: a part of it is zeroed", reason="damaged")
 
 
+def _end_is_idle(data: bytes, shape: Shape, jpeg: JpegShape, pixels: bytes) -> bool:
+    """True when the last bytes of the data show nowhere: the zeros before them made up the rest of the picture."""
+    cut = len(_OTHER_BYTES)
+    tails = (_OTHER_BYTES, b"")  # both: with few colours other bytes may mean the same
+    return all(_decode(jpeg.bare(data, tail, cut=cut), shape) == pixels for tail in tails)
+
+
 def _decode(data: bytes, shape: Shape) -> bytes:
-    """Decode all: a JPEG at an eighth, in grey where it has colours; its pixels (of other formats nothing).
+    """Decode all. The pixels of a JPEG, in grey where it has colours, and at an eighth unless it is progressive: its
+    last scans show only at full size. Of other formats nothing.
 
     Raises BadItemError(damaged).
     """
@@ -123,7 +141,8 @@ def _decode(data: bytes, shape: Shape) -> bytes:
             if image.size != (shape.width, shape.height):
                 raise ValueError("two sizes")
             if shape.jpeg is not None:
-                image.draft("L" if image.mode == "RGB" else None, (1, 1))
+                size = image.size if shape.jpeg.progressive else (1, 1)
+                image.draft("L" if image.mode == "RGB" else None, size)
             image.load()
             return image.tobytes() if shape.jpeg is not None else b""
     except _PILLOW_ERRORS as error:
@@ -132,16 +151,26 @@ def _decode(data: bytes, shape: Shape) -> bytes:
 
 def _small(data: bytes, shape: Shape, max_side: int) -> Image:
     """An upright copy in colour of at most ``max_side``. Raises BadItemError(damaged)."""
+    from PIL.Image import Resampling  # noqa: PLC0415 (Pillow is loaded when needed)
+
     try:
         with _open(data if shape.jpeg is None else shape.jpeg.bare(data), shape) as image:
             image.draft("RGB", (max_side, max_side))
             # of a palette no average can be taken: colours first
             small: Image = image if image.mode in ("RGB", "L") else image.convert("RGB")
-            small.thumbnail((max_side, max_side), reducing_gap=2.0)
-            turn = _UPRIGHT.get(shape.jpeg.orientation if shape.jpeg else 1)
-            return small.transpose(turn) if turn is not None else small.copy()
+            small.thumbnail((max_side, max_side), Resampling.BILINEAR)
+            return _upright(small, shape.jpeg.orientation) if shape.jpeg is not None else small.copy()
     except _PILLOW_ERRORS as error:
         raise BadItemError("no small copy can be made of the picture", reason="damaged") from error
+
+
+def _upright(image: Image, orientation: int) -> Image:
+    """Turned and mirrored as EXIF's orientation says."""
+    from PIL.Image import Transpose  # noqa: PLC0415 (Pillow is loaded when needed)
+
+    if orientation not in _UPRIGHT:
+        return image.copy()
+    return image.transpose(Transpose[_UPRIGHT[orientation]])
 
 
 def _squeezed(image: Image, max_bytes: int) -> bytes:

@@ -6,6 +6,7 @@ A key beside the database protects copies of the database only; ``EDGE_SERVICE_S
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -50,6 +51,11 @@ class Vault:
                 "stored secrets cannot be read: the key is not the one that they were encrypted with",
                 code="secrets_unreadable",
             ) from error
+
+    def digest_key(self) -> bytes:
+        """A key for digests that tell whether something secret changed; nothing can be decrypted with it."""
+        text = self._given if self._given is not None else self._text()
+        return hashlib.blake2b(text.strip().encode(), digest_size=32, person=b"edge digest").digest()
 
     def rotate(self, token: str) -> str:
         """The same secret sealed with the newest key; the caller stores it, then drops the old key."""

@@ -70,7 +70,7 @@ def run(arguments: Namespace) -> int:
         sources = {camera: pattern.source for camera, pattern in cameras.items()}
         settings = demo_settings(folder, broker.url, sources, arguments.environ.get("TZ"))
         _say(introduction(folder, broker.port, arguments.seconds))
-        drive(Service(settings), clock.now, arguments.seconds)
+        drive(Service.of(settings), clock.now, arguments.seconds)
     finally:
         for camera in cameras.values():
             camera.stop()

@@ -144,6 +144,12 @@ def _app(cloud: Cloud, given: dict[str, Any]) -> object:
         return asdict(app)
 
 
+def _reset(cloud: Cloud, _: dict[str, Any]) -> object:
+    if cloud.renew is not None:
+        cloud.renew()
+    return None
+
+
 def _authorisations(cloud: Cloud, _: dict[str, Any]) -> object:
     return list(cloud.authorisations)
 
@@ -161,4 +167,5 @@ _HANDLERS: dict[tuple[str, str], Callable[[Cloud, dict[str, Any]], object]] = {
     ("POST", "revoke"): _revoke,
     ("POST", "account"): _account,
     ("POST", "app"): _app,
+    ("POST", "reset"): _reset,
 }

@@ -1,4 +1,4 @@
-"""What the emulator can carry: ``python -m tests.dropbox_emulator.bench`` prints files/s and CPU of three ways to upload.
+"""What the emulator can carry: ``python -m tests.dropbox_emulator.bench`` prints files/s and CPU of ways to upload.
 
 The server is a process of its own. The write lock (20 ms a commit, 2 ms a file) is assumed: real ones are unpublished.
 """

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
-import trustme
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -15,6 +13,8 @@ class Certificates:
     """A throw-away authority (``ca_file`` to trust) and one server certificate for loopback names."""
 
     def __init__(self, folder: Path, names: tuple[str, ...] = ("127.0.0.1", "localhost", "::1")) -> None:
+        import trustme  # noqa: PLC0415 - slow to import; many only want the names of this package
+
         authority = trustme.CA()
         server = authority.issue_cert(*names)
         self.ca_file = folder / "ca.pem"

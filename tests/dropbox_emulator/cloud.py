@@ -16,7 +16,7 @@ from tests.dropbox_emulator.sessions import Session, Sessions
 from tests.dropbox_emulator.tree import StoredFile, Tree, Upload, WriteRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.dropbox_emulator.behaviour import Behaviour
@@ -43,6 +43,7 @@ class Cloud:
         self.authorisations: list[dict[str, str]] = []
         self.forgotten: list[StoredFile] = []
         self.dump: Path | None = None
+        self.renew: Callable[[], None] | None = None
         self._write_locks = {account.account_id: threading.Lock() for account in accounts}
         self._spent: dict[str, tuple[float, float, float]] = {}
         self._line_free_at = 0.0

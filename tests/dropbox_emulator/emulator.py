@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,9 @@ class DropboxEmulator:
 
     def _new_cloud(self) -> Cloud:
         people = (Account("ada", "ada@example.com"), Account("bob", "bob@example.org"))
-        cloud = Cloud(self._apps or (App(),), people, Behaviour(), self._seed)
+        apps = tuple(replace(app) for app in self._apps) or (App(),)
+        cloud = Cloud(apps, people, Behaviour(), self._seed)
+        cloud.renew = self.reset
         cloud.dump = self._dump
         return cloud
 
@@ -70,6 +73,10 @@ class DropboxEmulator:
     def stop(self) -> None:
         self.cloud.ended.set()
         self.pause()
+        self._certificates = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None
@@ -79,6 +86,11 @@ class DropboxEmulator:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether ``start`` was called (and ``stop`` not yet)."""
+        return self._certificates is not None
 
     def resume(self) -> None:
         """Listen (again) on the same port."""
@@ -166,7 +178,9 @@ class DropboxEmulator:
         cloud = self.cloud
         with cloud.lock:
             person = find_account(cloud, account)
-            grant = cloud.people.new_grant(self.app, person, scopes or self.app.scopes, offline=True, pkce=True)
+            grant = cloud.people.new_grant(
+                self.app, person, self.app.scopes if scopes is None else scopes, offline=True, pkce=True
+            )
             cloud.people.new_token(grant, cloud.behaviour.token_life if expires_in is None else expires_in)
         return grant
 

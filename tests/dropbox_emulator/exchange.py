@@ -98,18 +98,19 @@ class Exchange:
         if handler is None:
             raise Refusal(Answer(404, b"Not found", "text/plain"))
         self._owner = self._name
+        self._cloud.log.check_quiet(self._record, self._owner, self._cloud.behaviour.grace)
         self._carry_out(self._struck(faults.ENTER))
         return handler(self._cloud, self._request)
 
     def _call(self, *, fits: bool) -> Answer:
         cloud, request, record = self._cloud, self._request, self._record
         record.token = api.bearer(request)
-        # An expiry that was ordered must come before the token is looked at.
-        ordered = self._struck(faults.ENTER, self._peek())
-        self._end_tokens(ordered)
         grant = api.authenticate(cloud, self._name, request)
         self._owner = record.account = grant.account.account_id
         cloud.log.check_quiet(record, self._owner, cloud.behaviour.grace)
+        ordered = self._struck(faults.ENTER, self._peek())
+        if self._end_tokens(ordered):
+            api.authenticate(cloud, self._name, request)
         self._carry_out(ordered)
         route, call = api.open_call(cloud, self._name, request, grant)
         record.paths = api.paths_of(call.arg)
@@ -136,14 +137,18 @@ class Exchange:
         self._record.faults += tuple(fault.kind for fault in struck)
         return struck
 
-    def _end_tokens(self, ordered: list[Fault]) -> None:
-        people = self._cloud.people
+    def _end_tokens(self, ordered: list[Fault]) -> bool:
+        """Let the caller's token or whole link end, where that was ordered."""
+        people, ended = self._cloud.people, False
         with self._cloud.lock:
             for fault in ordered:
                 if fault.kind == "expired_token":
                     people.expire(self._record.token)
-                elif fault.kind == "revoked_link" and self._record.token in people.tokens:
+                    ended = True
+                elif fault.kind == "revoked_link":
                     people.revoke(people.tokens[self._record.token][0])
+                    ended = True
+        return ended
 
     def _carry_out(self, ordered: list[Fault]) -> None:
         """Faults before the work: wait, or end the request by raising."""
@@ -197,7 +202,7 @@ class Exchange:
         return answer
 
     def _note_wait(self, answer: Answer) -> None:
-        seconds = answer.headers.get("Retry-After", "1")
+        seconds = answer.headers.get("Retry-After", "")
         reason = "too_many_write_operations" if b"too_many_write_operations" in answer.body else "too_many_requests"
         if seconds.replace(".", "", 1).isdigit():
             self._cloud.log.told_to_wait(self._owner, time.monotonic(), float(seconds), reason)

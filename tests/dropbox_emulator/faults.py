@@ -80,6 +80,7 @@ class Fault:
     error: str = ""
     every: int = 1
     struck: int = 0
+    chances: int = 0
     ordered_at: float = field(default_factory=time.monotonic, repr=False)
 
     def __post_init__(self) -> None:
@@ -98,7 +99,7 @@ class Fault:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Fault:
         """From an admin's JSON; unknown names raise ValueError."""
-        known = {item.name for item in fields(cls)} - {"struck", "ordered_at"}
+        known = {item.name for item in fields(cls)} - {"struck", "chances", "ordered_at"}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"unknown members {unknown}")
         return cls(**values)
@@ -148,11 +149,14 @@ class FaultBook:
             return False
         if fault.probability < 1.0 and self._dice.random() >= fault.probability:
             return False
+        fault.chances += 1
+        if fault.chances % fault.every:
+            return False
         fault.struck += 1
-        return fault.every <= 1 or fault.struck % fault.every == 0
+        return True
 
 
 def _over(fault: Fault) -> bool:
-    if fault.times is not None and fault.struck >= fault.times * fault.every:
+    if fault.times is not None and fault.struck >= fault.times:
         return True
     return fault.seconds is not None and time.monotonic() - fault.ordered_at > fault.seconds

@@ -80,11 +80,14 @@ class Listener:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             cloud = self._cloud()
             cloud.wait(cloud.behaviour.latency * cloud.behaviour.connect_trips)
-            with self._context.wrap_socket(raw, server_side=True) as sock:
+            # The handshake comes after the entry in the book, so that a client that never finishes it can be dropped.
+            with self._context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False) as sock:
                 connection = Connection(sock, number)
                 with self._lock:
                     self._open[number] = (threading.current_thread(), connection, raw)
-                self._talk(connection)
+                if not self._closing:
+                    sock.do_handshake()
+                    self._talk(connection)
         except (OSError, Gone):
             pass  # the client went away, or does not trust us: its own business
         finally:

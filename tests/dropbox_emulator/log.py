@@ -5,7 +5,17 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-COMMITS = ("files/upload", "files/upload_session/finish", "files/upload_session/finish_batch")
+_COMMITS = frozenset(
+    {
+        "files/upload",
+        "files/upload_session/finish",
+        "files/upload_session/finish_batch",
+        "files/upload_session/finish_batch_v2",
+        "files/create_folder_v2",
+        "files/delete_v2",
+        "files/move_v2",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -76,7 +86,7 @@ class Log:
                 begins, ends = quiet.since + grace, quiet.until - 0.02
                 if quiet.owner != owner or not begins < record.started < ends:
                     continue
-                if quiet.reason == "too_many_write_operations" and not record.route.startswith(COMMITS):
+                if quiet.reason == "too_many_write_operations" and record.route not in _COMMITS:
                     continue
                 self.violations.append(Violation(record, quiet.reason, quiet.until - record.started))
                 return

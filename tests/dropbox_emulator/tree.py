@@ -100,7 +100,9 @@ class Tree:
 
     def find(self, path: str) -> StoredFile | Folder | None:
         """The entry at a path (any case) or ``id:...``."""
-        return self.entries.get(self._ids.get(path, "") if path.startswith("id:") else paths.key(path))
+        if path.startswith("id:"):
+            return self.entries.get(self._ids.get(path, path))
+        return self.entries.get(paths.key(path))
 
     def files(self) -> list[StoredFile]:
         return [entry for entry in self.entries.values() if isinstance(entry, StoredFile)]

@@ -71,6 +71,16 @@ class Call:
         with self._lock:
             self._held.append(sock)
 
+    def sever(self) -> None:
+        """Close the sockets of a request that failed, also where a library's half-read answer holds them open."""
+        with self._lock:
+            held = tuple(self._held)
+            self._held.clear()
+        for sock in held:
+            number = sock.detach()
+            if number >= 0:
+                socket.close(number)
+
     def wait_for(self, box: SimpleQueue[object]) -> object:
         """What another thread puts into ``box``; raises as :meth:`left` when that does not come in time."""
         with self._lock:

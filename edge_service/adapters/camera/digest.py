@@ -36,6 +36,11 @@ class Challenge:
     qop: bool
     stale: bool
 
+    @property
+    def sess(self) -> bool:
+        """True when the secret is mixed with both nonces (``MD5-sess``)."""
+        return self.algorithm.upper().endswith("-SESS")
+
 
 def read_challenge(header: str) -> Challenge | None:
     """The strongest Digest challenge of a WWW-Authenticate header (several joined by commas); None: none to answer."""
@@ -104,7 +109,9 @@ class DigestLogin:
         if given.algorithm:
             fields["algorithm"] = given.algorithm
         if given.qop:
-            fields |= {"qop": "auth", "nc": count, "cnonce": f'"{cnonce}"'}
+            fields |= {"qop": "auth", "nc": count}
+        if given.qop or given.sess:
+            fields["cnonce"] = f'"{cnonce}"'
         return "Digest " + ", ".join(f"{name}={value}" for name, value in fields.items())
 
     def _response(self, given: Challenge, target: str, count: str, cnonce: str) -> str:
@@ -112,7 +119,7 @@ class DigestLogin:
             return _HASHES[_base(given.algorithm)](":".join(parts).encode())
 
         secret = digest(self._username, given.realm, self._password)
-        if given.algorithm.upper().endswith("-SESS"):
+        if given.sess:
             secret = digest(secret, given.nonce, cnonce)
         asked = digest("GET", target)
         if given.qop:

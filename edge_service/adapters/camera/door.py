@@ -209,7 +209,11 @@ class Door:
             headers["Authorization"] = authorization.encode()
         request = requests.PreparedRequest()
         request.prepare(method="GET", url=url, headers=headers)
-        return self._session.send(request, stream=True, allow_redirects=False, proxies={}, verify=True)
+        try:
+            return self._session.send(request, stream=True, allow_redirects=False, proxies={}, verify=True)
+        except BaseException:
+            self.call.sever()
+            raise
 
 
 def _drain(response: requests.Response) -> None:

@@ -38,7 +38,7 @@ def told(error: Exception, call: Call) -> TryAgainError | BadItemError:
         return TryAgainError("the TLS connection broke", code="tls")
     if _has(chain, RemoteDisconnected, ConnectionError):
         return TryAgainError(f"the connection was closed while {call.stage}", code="reset")
-    if _has(chain, UnicodeError, LocationParseError, InvalidURL, InvalidHeader):
+    if not call.received and _has(chain, UnicodeError, LocationParseError, InvalidURL, InvalidHeader):
         return TryAgainError("the address or a header cannot be sent", code="connect")
     return TryAgainError("the answer is no HTTP", code="reset")
 

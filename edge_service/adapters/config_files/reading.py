@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from edge_service.adapters.config_files.yaml_tree import Resolve, Resolver, YamlTree, read_yaml
 from edge_service.environment import Readers, environment_layer
-from edge_service.errors import Fault
+from edge_service.errors import Fault, SettingsError
 from edge_service.layers import Base, Layer, Loaded, read_layers
 from edge_service.setting_types import Text
 from edge_service.units import id_from_host
@@ -43,6 +43,12 @@ class ConfigRead:
     def load(self, changes: Changes | None = None) -> Loaded:
         """The settings with ``changes`` over them. Raises SettingsError with all faults, those of reading included."""
         return read_layers(self.base, changes, self.faults)
+
+    def checked_base(self) -> Base:
+        """The layers below the changes. Raises SettingsError with the faults of reading."""
+        if self.faults:
+            raise SettingsError(self.faults)
+        return self.base
 
 
 def read_config(named: str | None, environment: Mapping[str, str], host: str) -> ConfigRead:

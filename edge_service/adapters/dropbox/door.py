@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import requests
 import urllib3
@@ -19,6 +20,8 @@ from stone.backends.python_rsrc.stone_validators import ValidationError
 from edge_service.errors import BadItemError, EdgeServiceError, PersonNeededError, TryAgainError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge_service.adapters.dropbox.wire import Call
 
 _log = logging.getLogger(__name__)
@@ -111,23 +114,22 @@ def _seconds(text: str) -> float | None:
 
 
 def _by_type(error: BaseException, about: _About) -> Exception | None:
-    if isinstance(error, sdk.AuthError):
-        return _auth(error, about)
-    if isinstance(error, sdk.ApiError):
-        return _api(error, about)
-    if isinstance(error, sdk.BadInputError):
-        return _bad_input(error, about)
-    if isinstance(error, sdk.HttpError):
-        return TryAgainError(f"Dropbox answered {error.status_code}{about.request}", code=f"http_{error.status_code}")
-    if isinstance(error, web.RequestException | urllib3.exceptions.HTTPError | OSError):
-        return _network(error)
-    if isinstance(error, _STRANGE):
-        if not about.call.sent:
-            if isinstance(error, ValidationError):
-                return BadItemError("Dropbox accepts no such name", reason="unsafe_name")
-            return None  # nothing was sent: our own bug
-        return TryAgainError("the answer is not Dropbox's (a captive portal?)", code="strange_answer")
+    for kinds, judge in _JUDGES:
+        if isinstance(error, kinds):
+            return judge(error, about)
     return None
+
+
+def _http(error: sdk.HttpError, about: _About) -> Exception:
+    return TryAgainError(f"Dropbox answered {error.status_code}{about.request}", code=f"http_{error.status_code}")
+
+
+def _strange(error: Exception, about: _About) -> Exception | None:
+    if about.call.sent:
+        return TryAgainError("the answer is not Dropbox's (a captive portal?)", code="strange_answer")
+    if isinstance(error, ValidationError):
+        return BadItemError("Dropbox accepts no such name", reason="unsafe_name")
+    return None  # nothing was sent: our own bug
 
 
 def _auth(error: sdk.AuthError, about: _About) -> Exception:
@@ -158,9 +160,9 @@ def _bad_input(error: sdk.BadInputError, about: _About) -> Exception:
     return RouteRefusedError(f"Dropbox does not accept {about.doing}{about.request}", code="upload_blocked")
 
 
-def _network(error: BaseException) -> TryAgainError:
+def _network(error: BaseException, _: _About) -> TryAgainError:
     chain = list(_chain(error))
-    if any(isinstance(link, urllib3.exceptions.NameResolutionError | _gaierror()) for link in chain):
+    if any(isinstance(link, urllib3.exceptions.NameResolutionError | socket.gaierror) for link in chain):
         return TryAgainError("Dropbox's name cannot be resolved", code="dns")
     if any(isinstance(link, web.SSLError | urllib3.exceptions.SSLError) for link in chain):
         return TryAgainError("no trusted connection to Dropbox (clock, proxy or certificate)", code="tls")
@@ -171,12 +173,6 @@ def _network(error: BaseException) -> TryAgainError:
     if any(isinstance(link, web.Timeout | TimeoutError | urllib3.exceptions.TimeoutError) for link in chain):
         return TryAgainError("Dropbox does not answer", code="timeout")
     return TryAgainError("the connection to Dropbox broke", code="reset")
-
-
-def _gaierror() -> type[BaseException]:
-    import socket  # noqa: PLC0415 (only its error class)
-
-    return socket.gaierror
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
@@ -190,6 +186,16 @@ def _chain(error: BaseException | None) -> list[BaseException]:
         seen.append(link)
         todo += [link.__cause__, link.__context__, getattr(link, "reason", None), *link.args[:2]]
     return seen
+
+
+_JUDGES: tuple[tuple[tuple[type[BaseException], ...], Callable[[Any, _About], Exception | None]], ...] = (
+    ((sdk.AuthError,), _auth),
+    ((sdk.ApiError,), _api),
+    ((sdk.BadInputError,), _bad_input),
+    ((sdk.HttpError,), _http),
+    ((web.RequestException, urllib3.exceptions.HTTPError, OSError), _network),  # before ValueError: some are both
+    (_STRANGE, _strange),
+)
 
 
 def tags_of(error: object) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """HTTPS to Dropbox with a total deadline for every call; knows nothing of Dropbox's routes.
 
-``requests`` limits each single read only, so a server that drips holds a call for ever. Here every call runs on a thread
-of its own; when its time is over, its connection is shut down from outside and the caller goes on at once.
+``requests`` limits each single read only, so a server that drips holds a call for ever. Here every call runs on a
+thread of its own; when its time is over, its connection is shut down from outside and the caller goes on at once.
 
 Trust is certifi's list plus ``EDGE_SERVICE_CA_FILE``; REQUESTS_CA_BUNDLE and .netrc are not asked. HTTPS_PROXY and
 NO_PROXY are obeyed, as users of rclone and curl expect.
@@ -15,7 +15,7 @@ import socket
 import ssl
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import certifi
 import requests
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 CONNECT_S = 10.0
 """Seconds for one address to accept a connection."""
 
-T = TypeVar("T")
 _here = threading.local()
 
 
@@ -84,7 +83,7 @@ class _Connection(HTTPSConnection):
             call.attach(self)
         super().connect()
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
+    def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (the library's signature)
         if (call := current()) is not None:
             call.attach(self)
             call.sent = True
@@ -100,18 +99,18 @@ class _Adapter(HTTPAdapter):
         self._context = context
         super().__init__(pool_connections=4, pool_maxsize=connections)
 
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:  # noqa: FBT001, FBT002 (the library's signature)
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:  # noqa: ANN401, FBT001, FBT002
         self.poolmanager = PoolManager(connections, maxsize=maxsize, block=block, ssl_context=self._context, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"https": _Pool}
 
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ARG002
+    def cert_verify(self, conn: Any, url: str, verify: object, cert: object) -> None:  # noqa: ANN401, ARG002
         conn.cert_reqs = "CERT_REQUIRED"  # the context holds the authorities already
 
 
 class _Session(requests.Session):
     """Takes its time limits from the call under way and notes the answer there."""
 
-    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401
         call = current()
         kwargs["timeout"] = (CONNECT_S, call.stall_s if call else 30.0)
         kwargs["proxies"] = get_environ_proxies(str(url), no_proxy=None)
@@ -138,11 +137,11 @@ def open_session(ca_file: Path | None, connections: int) -> requests.Session:
 
 
 @dataclass(slots=True)
-class Ended(Generic[T]):
+class Ended:
     """A call that ended: its ``tag``, and ``value`` or ``error``."""
 
     tag: Any
-    value: T | None = None
+    value: Any = None
     error: BaseException | None = None
 
 
@@ -151,7 +150,7 @@ class Line:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._ended: queue.SimpleQueue[tuple[Call, Ended[Any]] | None] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[tuple[Call, Ended] | None] = queue.SimpleQueue()
         self._calls: dict[int, tuple[Call, Any]] = {}
         self._lock = threading.Lock()
         self._stopped = False
@@ -173,12 +172,12 @@ class Line:
     def _run(self, call: Call, work: Callable[[], object], tag: object) -> None:
         _here.call = call
         try:
-            end: Ended[Any] = Ended(tag, work())
+            end: Ended = Ended(tag, work())
         except BaseException as error:  # noqa: BLE001 (handed over to the caller's thread, which raises it)
             end = Ended(tag, error=error)
         self._ended.put((call, end))
 
-    def next(self, patience_s: float | None = None) -> Ended[Any] | None:
+    def next(self, patience_s: float | None = None) -> Ended | None:
         """The next call that ended, by itself or cut off; None after ``patience_s`` seconds without one.
 
         Raises TryAgainError(code=stopped) once the line was stopped.
@@ -200,7 +199,7 @@ class Line:
                 return item[1]
         raise TryAgainError("stopping", code="stopped")
 
-    def _cut_one(self, at: float) -> Ended[Any]:
+    def _cut_one(self, at: float) -> Ended:
         call, tag = min(self._calls.values(), key=lambda entry: entry[0].deadline)
         del self._calls[id(call)]
         call.abort()

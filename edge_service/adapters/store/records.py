@@ -71,8 +71,8 @@ _NOTE = (
         last_reason=bindparam("reason"),
         last_error=bindparam("detail"),
         failures=case(
-            (bindparam("failed") == 1, cameras.c.failures + 1),
-            (bindparam("answered") == 1, 0),
+            (bindparam("slot_failed") == 1, cameras.c.failures + 1),
+            (bindparam("was_answer") == 1, 0),
             else_=cameras.c.failures,
         ),
     )
@@ -140,7 +140,7 @@ def note_result(connection: Connection, camera: int, fate: Fate, reason: str, de
         "fate": fate.value,
         "reason": reason,
         "detail": detail or None,
-        "failed": int(fate is Fate.FAILED and not extra),
-        "answered": int(fate is Fate.REJECTED),
+        "slot_failed": int(fate is Fate.FAILED and not extra),
+        "was_answer": int(fate is Fate.REJECTED),
     }
     connection.execute(_NOTE, {"camera_id": camera, **values})
