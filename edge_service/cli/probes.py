@@ -77,10 +77,15 @@ def _broker(loaded: Loaded, ca_file: str | None) -> tuple[str, bool, str]:
     place = clients.Place.of(settings.mqtt.url)
     answer: list[Any] = []
     answered = threading.Event()
+
+    def heard(_client: object, _data: object, _flags: object, reason: object, _properties: object) -> None:
+        answer.append(reason)
+        answered.set()
+
     try:
         will = Outbound(f"{settings.base}/reply/check", b"")
         client = clients.make_client(settings.mqtt, f"check-{secrets.token_hex(6)}", will, clients.MQTT5, ca_file)
-        client.on_connect = lambda *found: (answer.append(found[3]), answered.set()) and None
+        client.on_connect = heard
         clients.connect(client, place, clients.MQTT5)
         client.loop_start()
         answered.wait(_BROKER_S)

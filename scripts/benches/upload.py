@@ -127,7 +127,9 @@ def run(way: str, given: argparse.Namespace, environment: dict[str, str]) -> dic
     """One way in a fresh process."""
     command = [sys.executable, __file__, "--way", way, "--frames", str(given.frames), "--size", str(given.size)]
     clean = {name: value for name, value in os.environ.items() if name not in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")}
-    done = subprocess.run(command, env=clean | environment, stdout=subprocess.PIPE, check=True, text=True, cwd=sys.path[0])
+    done = subprocess.run(
+        command, env=clean | environment, stdout=subprocess.PIPE, check=True, text=True, cwd=sys.path[0]
+    )
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
