@@ -60,7 +60,8 @@ def test_an_origin_is_the_same_however_it_is_written() -> None:
     "host",
     [
         "localhost", "LOCALHOST.", "x.localhost", "127.0.0.1", "127.1", "0x7f.1", "2130706433", "0177.0.0.1", "[::1]",
-        "::ffff:127.0.0.1", "0.0.0.0", "0", "169.254.169.254", "fe80::1", "metadata.google.internal", "::", "::7f00:1",
+        "::ffff:127.0.0.1", "0.0.0.0", "0",
+        "169.254.169.254", "fe80::1", "metadata.google.internal", "::", "::7f00:1",
         "64:ff9b::7f00:1", "2002:7f00:1::", "fd00:ec2::254", "224.0.0.1", "100.100.100.200",
     ],
 )  # fmt: skip

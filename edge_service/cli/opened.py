@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from edge_service.errors import PersonNeededError
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class OpenedNode:
     vault: Vault
     clock: SystemClock
     running: bool
+    environ: Mapping[str, str] = field(repr=False)
 
 
 @contextlib.contextmanager
@@ -45,7 +46,7 @@ def opened(arguments: Namespace) -> Iterator[OpenedNode]:
     try:
         vault = Vault(folder, environ.get("EDGE_SERVICE_SECRET_KEY"))
         loaded = found.load(read_changes(store.memory, vault))
-        yield OpenedNode(Configuration(loaded, store.memory, vault), store, vault, clock, _runs(folder))
+        yield OpenedNode(Configuration(loaded, store.memory, vault), store, vault, clock, _runs(folder), environ)
     finally:
         store.close()
 

@@ -52,6 +52,7 @@ def test_every_slot_has_its_fate_and_every_frame_is_delivered_once(tmp_path: Pat
 
 
 def _watch(service: ServiceProcess, wire: Wire, dropbox: DropboxEmulator) -> None:
+    wire.wait(lambda heard: heard.topic == f"{B}/status" and heard.text == "online", 15)
     wire.send(f"{B}/cmd/link", "PRESS")
     address = wire.wait(lambda heard: heard.topic == f"{B}/response/link", 15).json["data"]["authorize_url"]
     wire.send(f"{B}/cmd/code", dropbox.allow(asked(address)))
