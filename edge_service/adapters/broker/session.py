@@ -38,6 +38,7 @@ MAX_UNDER_WAY: Final = 8_000_000
 _MAX_HELD: Final = 1000
 _PACKET_OVERHEAD: Final = 128
 _INFLIGHT: Final = 10
+_QUICK_ACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 
 
 def _guarded(callback: Callable[..., None]) -> Callable[..., None]:
@@ -78,6 +79,7 @@ class Session:
         self._closing = False
         self._abort = False
         self._ending: Ending | None = None
+        self._tcp: socket.socket | None = None
         self._bind()
 
     def _bind(self) -> None:
@@ -105,6 +107,7 @@ class Session:
                 progress()
                 if self._client.loop(LOOP_S) != 0:
                     break
+                self._acknowledge_at_once()
                 if not self.up and time.monotonic() > deadline:
                     return endings.NO_ANSWER
         finally:
@@ -164,6 +167,13 @@ class Session:
         self._outgoing.sent(info.mid, message.topic, len(message.payload))
         return info.mid
 
+    def _acknowledge_at_once(self) -> None:
+        """Brokers hold back a small packet until the one before is acknowledged (Nagle), kernels hold that back for
+        40 ms: together a command would wait that long. Linux forgets the option, so it is set after each read.
+        """
+        if self._tcp is not None and _QUICK_ACK is not None and self._tcp.fileno() >= 0:
+            self._tcp.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+
     def _close(self) -> None:
         opened = self._client.socket()
         if opened is not None:
@@ -176,6 +186,7 @@ class Session:
         if isinstance(opened, socket.socket) and opened.family != socket.AF_UNIX:
             # an answer follows its state at once: without this the second packet waits for the first's ACK
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._tcp = opened
 
     def _on_want_write(self, _client: Client, _data: object, _socket: object) -> None:
         """Nothing to do: loop() looks itself, and is woken."""
