@@ -8,12 +8,16 @@ from edge_service.addresses import address_refused, host_fault, host_refused, or
 from edge_service.url_secrets import drop_hidden, has_hidden, redact_url, redact_urls_in, restore_url
 
 
-@pytest.mark.parametrize("host", ["cam", "192.168.1.20", "a-b.example.org", "::1", "fe80::1%eth0", "cam_1", "münchen.de", "h."])
+@pytest.mark.parametrize(
+    "host", ["cam", "192.168.1.20", "a-b.example.org", "::1", "fe80::1%eth0", "cam_1", "münchen.de", "h."]
+)
 def test_a_host_that_can_exist_has_no_fault(host: str) -> None:
     assert host_fault(host) is None
 
 
-@pytest.mark.parametrize("host", ["", "a..b", "-a", "a-", "a" * 64, ".".join(["a" * 60] * 5), ":::", "a!b", ".", "a..ü"])
+@pytest.mark.parametrize(
+    "host", ["", "a..b", "-a", "a-", "a" * 64, ".".join(["a" * 60] * 5), ":::", "a!b", ".", "a..ü"]
+)
 def test_a_host_that_cannot_exist_has_a_fault(host: str) -> None:
     assert host_fault(host)
 
@@ -56,7 +60,8 @@ def test_an_origin_is_the_same_however_it_is_written() -> None:
     "host",
     [
         "localhost", "LOCALHOST.", "x.localhost", "127.0.0.1", "127.1", "0x7f.1", "2130706433", "0177.0.0.1", "[::1]",
-        "::ffff:127.0.0.1", "0.0.0.0", "0", "169.254.169.254", "fe80::1", "metadata.google.internal", "::", "::7f00:1",
+        "::ffff:127.0.0.1", "0.0.0.0", "0",
+        "169.254.169.254", "fe80::1", "metadata.google.internal", "::", "::7f00:1",
         "64:ff9b::7f00:1", "2002:7f00:1::", "fd00:ec2::254", "224.0.0.1", "100.100.100.200",
     ],
 )  # fmt: skip
@@ -64,7 +69,9 @@ def test_a_name_for_a_place_inside_is_refused_in_any_form(host: str) -> None:
     assert host_refused(host)
 
 
-@pytest.mark.parametrize("host", ["192.168.1.20", "10.0.0.1", "cam.local", "8.8.8.8", "fd00::1", "1.2.3", "2001:db8::1"])
+@pytest.mark.parametrize(
+    "host", ["192.168.1.20", "10.0.0.1", "cam.local", "8.8.8.8", "fd00::1", "1.2.3", "2001:db8::1"]
+)
 def test_a_camera_in_the_network_is_not_refused(host: str) -> None:
     assert not host_refused(host)
 

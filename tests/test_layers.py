@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from edge_service.changes import Changes
 from edge_service.errors import Fault, SettingsError
 from edge_service.layers import Base, Layer, read_layers
 from edge_service.setting_types import Text
-from tests.settings_kit import PORCH, as_text, base_of, load
+from tests.settings_kit import PORCH, base_of, load
+
+if TYPE_CHECKING:
+    from edge_service.setting_keys import Path
 
 
 def test_each_layer_lies_over_the_one_before() -> None:
@@ -124,7 +129,7 @@ def test_a_bad_file_is_not_blamed_on_the_changes() -> None:
 
 
 def test_keys_of_the_file_that_a_change_overrides_are_named_at_their_place() -> None:
-    places = {("cameras", "a", "interval"): "config.yaml:7", ("cameras", "b"): "config.yaml:9"}
+    places: dict[Path, str] = {("cameras", "a", "interval"): "config.yaml:7", ("cameras", "b"): "config.yaml:9"}
     base = base_of({"cameras": {"a": PORCH, "b": PORCH}}, places=places)
     changes = Changes({"cameras": {"a": {"interval": 60, "name": "A"}, "b": None}, "log": {"level": "debug"}})
     lines = [fault.line() for fault in read_layers(base, changes).overridden]
@@ -149,7 +154,7 @@ def test_the_stored_changes_come_back_as_they_were() -> None:
     assert Changes.from_json(changes.to_json()) == changes
     assert Changes.from_json(None) == Changes()
     for text in ("[]", "{}", "x"):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"."):
             Changes.from_json(text)
 
 

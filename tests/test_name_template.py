@@ -20,7 +20,14 @@ def test_the_default_name_is_filled_with_local_time() -> None:
 
 @pytest.mark.parametrize(
     "template",
-    [DEFAULT_NAME, "{number}", "{camera}/{number:07d}", "{utc:%Y%m%d%H%M%S}", "{local:%Y%j%H%M%S}", "{utc:%y%m%d%I%M%S%p}"],
+    [
+        DEFAULT_NAME,
+        "{number}",
+        "{camera}/{number:07d}",
+        "{utc:%Y%m%d%H%M%S}",
+        "{local:%Y%j%H%M%S}",
+        "{utc:%y%m%d%I%M%S%p}",
+    ],
 )
 def test_a_template_that_tells_frames_apart_is_good(template: str) -> None:
     assert name_fault(template) is None
@@ -31,10 +38,14 @@ def test_a_template_that_tells_frames_apart_is_good(template: str) -> None:
     [
         "", "x", "{camera}", "{local:%Y%m%d%H%M}", "{local:%H%M%S}", "{utc:%d%H%M%S}", "{utc:%y%m%d%I%M%S}",
         "{x}{number}", "{x.__class__}", "{node.__class__}{number}", "{node[0]}{number}", "{number!r}", "{0}", "{}",
-        "{number", "number}", "{number:{node}}", "{number:x}", "{number:,}", "{number:100d}", "{local:%Y-%m-%dT%H:%M:%S}",
-        "a:{number}", "a\\{number}", "a*{number}", "a?{number}", 'a"{number}', "a<{number}", "a>{number}", "a|{number}",
-        "../{number}", "./{number}", "a//{number}", "/{number}", "{number}/", "a /{number}", "a./{number}", "con/{number}",
-        "{local}{number}", "{local:}{number}", "{local:%n}{number}", "{local:%Q}{number}", "{node:>99}{number}", "a\n{number}",
+        "{number", "number}", "{number:{node}}", "{number:x}", "{number:,}", "{number:100d}",
+        "{local:%Y-%m-%dT%H:%M:%S}",
+        "a:{number}", "a\\{number}", "a*{number}", "a?{number}", 'a"{number}', "a<{number}", "a>{number}",
+        "a|{number}",
+        "../{number}", "./{number}", "a//{number}", "/{number}", "{number}/", "a /{number}", "a./{number}",
+        "con/{number}",
+        "{local}{number}", "{local:}{number}", "{local:%n}{number}", "{local:%Q}{number}", "{node:>99}{number}",
+        "a\n{number}",
         "{number}" + "x" * 300, ".dropbox/{number}", "{local:%}{number}", "{number:\n}",
     ],
 )  # fmt: skip

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import copy
+import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings as effort
-from hypothesis import strategies as st
 
 from edge_service.changes import Changes
 from edge_service.errors import SettingsError
@@ -78,7 +77,10 @@ def test_a_patch_is_all_or_nothing_and_names_every_fault() -> None:
     patch = {
         "foo": 1,
         "log": {"level": "loud", "colour": True},
-        "cameras": {"porch": {"interval": "1s", "auth": {"type": "digest", "username": 5}}, "Bad": {"source": "http://h/"}},
+        "cameras": {
+            "porch": {"interval": "1s", "auth": {"type": "digest", "username": 5}},
+            "Bad": {"source": "http://h/"},
+        },
     }
     assert refused(load(porch(source="http://h/")), patch) == {
         "foo": "unknown_key",
@@ -224,7 +226,17 @@ def test_a_camera_removed_and_made_anew_elsewhere_has_none_of_the_old_credential
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "127.0.0.1", "0x7f.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "[fe80::1]", "0"],
+    [
+        "localhost",
+        "127.0.0.1",
+        "0x7f.1",
+        "2130706433",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "169.254.169.254",
+        "[fe80::1]",
+        "0",
+    ],
 )
 def test_a_place_inside_is_refused_over_mqtt(host: str) -> None:
     assert refused(load(porch(**PORCH)), porch(source=f"http://{host}/")) == {"cameras.porch.source": "forbidden"}
@@ -271,9 +283,13 @@ def test_a_patch_does_not_change_what_it_is_given() -> None:
     assert (patch, loaded.changes.tree, loaded.base.tree()) == before
 
 
-def test_a_patch_of_many_unknown_keys_is_judged_soon() -> None:
-    patch = {"mqtt": {f"k{number}": 1 for number in range(3000)}, **{f"u{number}": 1 for number in range(3000)}}
-    assert refused(load(), patch)["mqtt.k7"] == "unknown_key"
+def test_a_patch_of_many_unknown_keys_is_judged_soon_and_answered_shortly() -> None:
+    for patch in ({f"k{n}": 1 for n in range(6000)}, {"mqtt": {f"k{n}": 1 for n in range(6000)}}):
+        began = time.perf_counter()
+        found = refused(load(), patch)
+        assert time.perf_counter() - began < 1
+        assert set(found.values()) == {"unknown_key"} | ({"bad_format"} if "" in found else set())
+        assert len(found) <= 201
 
 
 def test_a_deeply_nested_patch_is_a_fault_and_no_crash() -> None:
@@ -291,113 +307,3 @@ def test_the_digest_tells_whether_anything_changed_secrets_included() -> None:
     digests = {config_digest(one.settings, key) for one in (loaded, other) for key in (b"k1", b"k2")}
     assert len(digests) == 4
     assert config_digest(load(porch(**PORCH)).settings, b"k1") == config_digest(loaded.settings, b"k1")
-
-
-AUTHS = st.sampled_from(
-    [
-        None,
-        {"type": "basic", "username": "u", "password": "p1"},
-        {"type": "digest", "username": "u", "password": "p2"},
-        {"type": "bearer", "token": "t1"},
-    ]
-)
-CAMERAS = st.fixed_dictionaries(
-    {"source": st.sampled_from(["http://h1/a", "http://h2/?token=x&a=1", "https://h1/b?user=a&pwd=%20", QUERY])},
-    optional={
-        "name": st.sampled_from(["A", "B"]),
-        "auth": AUTHS,
-        "headers": st.dictionaries(st.sampled_from(["X-A", "X-B"]), st.sampled_from(["1", "2"]), max_size=2),
-        "timeout": st.sampled_from([3, "5s", 1.5]),
-        "windows": st.sampled_from([[], [{"from": "7:00", "to": "21:30", "days": ["mon-fri"]}]]),
-        "verify_tls": st.booleans(),
-    },
-)
-PLANNED = st.tuples(CAMERAS, st.sampled_from([{}, {"interval": 60}, {"interval": "5m"}, {"at": ["12:00"]}])).map(
-    lambda pair: {**pair[0], **pair[1]}
-)
-TREES = st.fixed_dictionaries(
-    {},
-    optional={
-        "log": st.fixed_dictionaries({}, optional={"level": st.sampled_from(["debug", "info"])}),
-        "destination": st.sampled_from(
-            [{"type": "folder", "path": "/srv"}, {"type": "dropbox", "app_secret": "s"}, {"type": "dropbox", "app_key": "k"}]
-        ),
-        "location": st.sampled_from([None, {"latitude": 1, "longitude": 2.5}]),
-        "cameras": st.dictionaries(st.sampled_from(["a", "b", "c"]), PLANNED, max_size=3),
-    },
-)
-PATCHES = st.fixed_dictionaries(
-    {},
-    optional={
-        "log": st.sampled_from([None, {"level": "debug"}, {"level": None}, {"format": "json"}]),
-        "destination": st.sampled_from([None, {"type": "folder", "path": "/x"}, {"type": "dropbox"}, {"folder": "/new"}]),
-        "cameras": st.dictionaries(
-            st.sampled_from(["a", "b", "c"]),
-            st.none()
-            | PLANNED
-            | st.fixed_dictionaries(
-                {},
-                optional={
-                    "source": st.sampled_from(["http://h1/c", "http://h3/?token=***", "http://h2/?token=***&b=2"]),
-                    "interval": st.sampled_from([None, 60]),
-                    "auth": st.sampled_from([None, {"type": "basic", "username": "v", "password": {"set": True}}]),
-                    "headers": st.sampled_from([None, {"X-A": "9"}, {"X-A": None}, {"X-A": "***"}]),
-                },
-            ),
-            max_size=2,
-        ),
-    },
-)
-
-
-def _patched(file: dict[str, Any], patches: list[dict[str, Any]]) -> Loaded:
-    """A file with some patches over it; those that do not fit are left out."""
-    loaded = read_layers(base_of(file))
-    for patch in patches:
-        try:
-            loaded = apply_patch(loaded, patch).loaded
-        except SettingsError:
-            continue
-    return loaded
-
-
-def _some_part(tree: dict[str, Any], data: st.DataObject) -> dict[str, Any]:
-    names = data.draw(st.lists(st.sampled_from(sorted(tree)), unique=True)) if tree else []
-    return {
-        name: _some_part(tree[name], data) if isinstance(tree[name], dict) and data.draw(st.booleans()) else tree[name]
-        for name in names
-    }
-
-
-@effort(max_examples=200, deadline=None)
-@given(TREES, st.lists(PATCHES, max_size=3), st.data())
-def test_any_part_of_the_published_config_is_a_patch_that_changes_nothing(
-    file: dict[str, Any], patches: list[dict[str, Any]], data: st.DataObject
-) -> None:
-    loaded = _patched(file, patches)
-    part = _some_part(public_config(loaded.settings), data)
-    result = apply_patch(loaded, part)
-    assert result.changed == ()
-    assert result.dropped == ()
-    assert full_config(result.settings) == full_config(loaded.settings)
-    assert result.loaded.overridden == loaded.overridden
-
-
-@effort(max_examples=200, deadline=None)
-@given(TREES, st.lists(PATCHES, max_size=4))
-def test_settings_are_the_same_after_a_restart(file: dict[str, Any], patches: list[dict[str, Any]]) -> None:
-    loaded = _patched(file, patches)
-    again = read_layers(loaded.base, Changes.from_json(loaded.changes.to_json()))
-    assert full_config(again.settings) == full_config(loaded.settings)
-    assert again.warnings == ()
-
-
-@effort(max_examples=200, deadline=None)
-@given(TREES, PATCHES)
-def test_changed_is_empty_exactly_when_nothing_changed(file: dict[str, Any], patch: dict[str, Any]) -> None:
-    loaded = read_layers(base_of(file))
-    try:
-        result = apply_patch(loaded, patch)
-    except SettingsError:
-        return
-    assert bool(result.changed) == (full_config(result.settings) != full_config(loaded.settings))

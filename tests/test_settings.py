@@ -21,6 +21,9 @@ def faults_of(tree: dict[str, Any], *, text: bool = True) -> dict[str, str]:
     return {fault.path: fault.code for fault in faults.values()}
 
 
+SEVEN = {"from": "7:00", "to": "8:00"}
+
+
 def camera(**keys: Any) -> dict[str, Any]:
     return {"cameras": {"porch": {"source": "http://h/x.jpg", **keys}}}
 
@@ -34,7 +37,13 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert settings.upload.memory == 16 * 2**20
     assert settings.ledger.details == 30 * 86400
     porch = settings.cameras["porch"]
-    assert (porch.name, porch.timeout, porch.max_bytes, porch.interval, porch.at) == ("porch", 10, 20 * 10**6, 300, None)
+    assert (porch.name, porch.timeout, porch.max_bytes, porch.interval, porch.at) == (
+        "porch",
+        10,
+        20 * 10**6,
+        300,
+        None,
+    )
     assert settings.base == "edge_service/garden"
     assert settings.zone.key == "UTC"
 
@@ -163,8 +172,8 @@ def test_durations_and_sizes_are_text_or_number_when_typed() -> None:
         (camera(windows=[{"from": "sunrise", "to": "12:00"}]), "location", "required"),
         (camera(windows=[{"from": "7:00"}]), "cameras.porch.windows.0.to", "required"),
         (camera(windows=[{"from": "7:00", "to": "07:00"}]), "cameras.porch.windows.0.to", "not_allowed"),
-        (camera(windows=[{"from": "7:00", "to": "8:00", "days": ["monday"]}]), "cameras.porch.windows.0.days.0", "not_allowed"),
-        (camera(windows=[{"from": "7:00", "to": "8:00", "form": "9:00"}]), "cameras.porch.windows.0.form", "unknown_key"),
+        (camera(windows=[{**SEVEN, "days": ["monday"]}]), "cameras.porch.windows.0.days.0", "not_allowed"),
+        (camera(windows=[{**SEVEN, "form": "9:00"}]), "cameras.porch.windows.0.form", "unknown_key"),
         (
             camera(windows=[{"from": "7:00", "to": "8:00", "interval": "1m", "at": ["7:30"]}]),
             "cameras.porch.windows.0.at",

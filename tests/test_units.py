@@ -70,7 +70,25 @@ def test_an_id_within_the_rule_has_no_fault(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "A", "a__b", "_a", "a_", "-a", "a b", "a.b", "ä", "a" * 33, "con", "nul", "com1", "lpt9", "a_-b", "a\n", "../a"],
+    [
+        "",
+        "A",
+        "a__b",
+        "_a",
+        "a_",
+        "-a",
+        "a b",
+        "a.b",
+        "ä",
+        "a" * 33,
+        "con",
+        "nul",
+        "com1",
+        "lpt9",
+        "a_-b",
+        "a\n",
+        "../a",
+    ],
 )
 def test_an_id_outside_the_rule_has_a_fault(text: str) -> None:
     assert id_fault(text)
@@ -78,7 +96,14 @@ def test_an_id_outside_the_rule_has_a_fault(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "node"),
-    [("Pi-4.local", "pi-4"), ("my__host", "my-host"), ("", "edge"), ("---", "edge"), ("CON", "node-con"), ("ümlaut", "mlaut")],
+    [
+        ("Pi-4.local", "pi-4"),
+        ("my__host", "my-host"),
+        ("", "edge"),
+        ("---", "edge"),
+        ("CON", "node-con"),
+        ("ümlaut", "mlaut"),
+    ],
 )
 def test_a_host_name_is_made_to_fit(host: str, node: str) -> None:
     assert id_from_host(host) == node
