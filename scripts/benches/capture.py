@@ -1,0 +1,133 @@
+"""A durable frame's price beside the sum of its parts in the same run, and how late frames are with 20 cameras at 5 s.
+
+``python scripts/benches/capture.py [--shots N] [--seconds S]``. The camera is a process of its own: only our CPU counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from edge_service.adapters.camera import HttpSnapshots
+from edge_service.adapters.clock import SystemClock
+from edge_service.adapters.store.opening import Store
+from edge_service.adapters.test_pattern import PatternCamera
+from edge_service.cli.tables import table
+from edge_service.content_hash import content_hash
+from edge_service.frame import NewFrame, Picture
+from edge_service.settings import CameraSettings
+from scripts.benches.fetch import a_picture, cpu_ms
+from tests.service_kit import ServiceProcess, wait_until
+
+_BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def write_durably(folder: Path, data: bytes) -> None:
+    """Temporary file, fsync, rename, folder fsync."""
+    part = folder / "x.part"
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(folder / "x.jpg")
+    handle = os.open(folder, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
+
+
+def frame_price(shots: int) -> list[tuple[str, str]]:
+    """Rows of the first table."""
+    data = a_picture(1920, 1080, 48)
+    fetch_script = Path(__file__).with_name("fetch.py")
+    server = subprocess.Popen(
+        [sys.executable, str(fetch_script), "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write(data)
+    server.stdin.close()
+    port = int(server.stdout.readline())
+    camera = CameraSettings(source=f"http://127.0.0.1:{port}/x.jpg")
+    source = HttpSnapshots(lambda _camera, _address: False)
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+        folder = Path(name)
+        store = Store(folder / "data")
+        store.open(_BEGIN)
+        database = sqlite3.connect(folder / "floor.db", isolation_level=None)
+        database.executescript("pragma journal_mode=wal; pragma synchronous=full; create table f(a, b, c, d)")
+        segment = store.ledger.begin_segment("cam", "{}", _BEGIN)
+        numbers = iter(range(10**9))
+
+        def frame() -> None:
+            body = source.fetch("cam", camera, 10)
+            at = _BEGIN + timedelta(seconds=5 * (1 + next(numbers)))
+            picture = Picture(body, "jpeg", 1920, 1080)
+            new = NewFrame(camera="cam", segment=segment.id, slot_at=at, captured_at=at, picture=picture)
+            store.frames.keep(new, lambda number: f"/n/cam/{number}.jpg")
+
+        parts = {
+            "raw read": cpu_ms(lambda: source.fetch("cam", camera, 10), shots),
+            "hashes (sha256, content_hash)": cpu_ms(lambda: (hashlib.sha256(data), content_hash(data)), shots),
+            "write, fsync, rename, folder fsync": cpu_ms(lambda: write_durably(folder, data), shots),
+            "insert, commit (WAL, FULL, plain sqlite3)": cpu_ms(
+                lambda: database.execute("insert into f values (1, 2, 'x', 'y')"), shots
+            ),
+        }
+        whole = cpu_ms(frame, shots)
+        store.close()
+        database.close()
+    source.close()
+    server.kill()
+    server.wait()
+    floor = sum(parts.values())
+    rows = [(what, f"{ms:.2f}") for what, ms in parts.items()]
+    return [*rows, ("sum of parts", f"{floor:.2f}"), ("durable frame", f"{whole:.2f} ({whole / floor:.2f}x)")]
+
+
+def lateness(seconds: float) -> tuple[str, str]:
+    """Slot to complete picture in the whole service, 20 cameras at 5 s: fetch and look included."""
+    cameras = {f"cam{n:02d}": PatternCamera(f"cam{n:02d}", SystemClock().now, 5) for n in range(20)}
+    for camera in cameras.values():
+        camera.start()
+    with tempfile.TemporaryDirectory() as name:
+        settings = {
+            "node": "bench",
+            "mqtt": {"url": "mqtt://127.0.0.1:1"},
+            "destination": {"type": "folder", "path": f"{name}/out"},
+            "spool": {"min_free_bytes": 0},
+            "cameras": {each: {"source": camera.source, "interval": 5} for each, camera in cameras.items()},
+        }
+        with ServiceProcess(Path(name), settings) as service:
+            wait_until(lambda: "started" in service.output(), 15)
+            time.sleep(seconds)
+            service.stop()
+            rows = service.rows("select captured_at - slot_at from frames where slot_at is not null")
+    for camera in cameras.values():
+        camera.stop()
+    late = sorted(row[0] for row in rows)
+    text = f"p50 {late[len(late) // 2]} ms, p99 {late[int(len(late) * 0.99)]} ms, max {late[-1]} ms ({len(late)} frames)"
+    return "slot to complete picture, 20 cameras at 5 s", text
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--shots", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=30)
+    options = parser.parse_args()
+    print(table(("part, 1080p JPEG of about 500 kB", "CPU ms"), frame_price(options.shots)))
+    print(table(("what", "figure"), [lateness(options.seconds)]))
+
+
+if __name__ == "__main__":
+    main()
