@@ -19,9 +19,9 @@ from dataclasses import dataclass
 class Fault:
     """One thing that is wrong with the settings.
 
-    ``path`` is the dotted path of the key (``cameras.porch.interval``), ``code`` one of the contract's
-    (unknown_key required wrong_type too_small too_big not_allowed bad_format forbidden), ``got`` the value as it may be
-    shown (secrets as ``***``), ``allowed`` what would be accepted, ``message`` the whole in one sentence,
+    ``path`` is the dotted path of the key (``cameras.porch.interval``; "" for the file as a whole), ``code`` one of the
+    contract's (unknown_key required wrong_type too_small too_big not_allowed bad_format forbidden), ``got`` the value
+    as it may be shown (secrets as ``***``), ``allowed`` what would be accepted, ``message`` the whole in one sentence,
     ``place`` where it stands: ``FILE:LINE``, the name of an environment variable, or "" for a patch.
     """
 
@@ -33,10 +33,11 @@ class Fault:
     place: str = ""
 
     def line(self) -> str:
-        """One line for people: ``PLACE: dotted.path: what is wrong, what is allowed``."""
+        """One line for people: ``PLACE: dotted.path: what is wrong, allowed: what would be``."""
         head = f"{self.place}: " if self.place else ""
-        tail = f", {self.allowed}" if self.allowed else ""
-        return f"{head}{self.path}: {self.message}{tail}"
+        tail = f", allowed: {self.allowed}" if self.allowed else ""
+        path = f"{self.path}: " if self.path else ""
+        return f"{head}{path}{self.message}{tail}"
 
 
 class EdgeServiceError(Exception):

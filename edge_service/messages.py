@@ -47,8 +47,6 @@ class Shot:
     camera: str
     slot: Slot | None
     attempt: int = 1
-    preview: bool = False
-    """make the small picture for C/frame too"""
 
 
 @dataclass(frozen=True, slots=True)

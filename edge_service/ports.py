@@ -225,13 +225,13 @@ class LedgerStore(Protocol):
     def end_segment(self, camera: str, at: datetime) -> None:
         """Close the open segment."""
 
-    def record(self, runs: Sequence[Run], *, settled: datetime | None = None) -> None:
-        """Record fates other than kept; equal neighbours of one segment become one run. ``settled`` moves on the
-        camera's open segment. May be written a little later, together with others (a crash makes them ``down``).
+    def record(self, runs: Sequence[Run]) -> None:
+        """Record fates other than kept; equal neighbours of one segment become one run. May be written a little
+        later, together with others (a crash makes them ``down``).
         """
 
-    def settle(self, camera: str, until: datetime) -> None:
-        """All slots of the open segment up to ``until`` have their record."""
+    def settle(self, segment: int, until: datetime) -> None:
+        """All slots of the segment up to ``until`` have their record."""
 
     def halt(self, camera: str | None, at: datetime) -> None:
         """Capture stops (idempotent). Durable on return."""
@@ -254,11 +254,14 @@ class LedgerStore(Protocol):
     def slots_kept(self, camera: str, segment: int, begin: datetime, end: datetime) -> list[datetime]:
         """Times of kept slots of one segment in [begin, end)."""
 
+    def recorded(self, segment: int, begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+        """First and last slot of all records (kept frames and runs) of one segment that touch (begin, end]."""
+
     def sums(self, camera: str, begin: datetime, end: datetime) -> Sums:
         """Recorded sums over [begin, end); cut runs are counted by their part inside."""
 
-    def note_result(self, camera: str, fate: Fate, reason: str, detail: str, at: datetime) -> None:
-        """Remember a camera's last result that is not a kept frame (extra tries too)."""
+    def note_result(self, camera: str, fate: Fate, reason: str, detail: str, *, extra: bool = False) -> None:
+        """Remember a camera's last result that is not a kept frame; an ``extra`` try is no failure of a slot."""
 
 
 class LedgerPruning(Protocol):
@@ -292,6 +295,25 @@ class Memory(Protocol):
         """Keep the list of announced topics."""
 
 
+# --- time ----------------------------------------------------------------------------------------------------------
+
+
+class Ticker(Protocol):
+    """One-shot jobs at wall-clock moments; used by the control thread only."""
+
+    def arm(self, name: str, deadline: datetime) -> None:
+        """Fire ``name`` once at ``deadline``; replaces an armed job of that name."""
+
+    def disarm(self, name: str) -> None:
+        """Forget ``name`` (idempotent)."""
+
+    def run_pending(self) -> None:
+        """Fire what is due."""
+
+    def idle_seconds(self) -> float:
+        """Seconds until the next job, infinite when none is armed."""
+
+
 # --- the destination --------------------------------------------------------------------------------------------
 
 
@@ -320,11 +342,15 @@ class Outcome:
 
 
 class Destination(Protocol):
-    """Where frames go. One committer: called by the delivery thread only."""
+    """Where frames go. One committer: called by the delivery thread only (``close`` by any)."""
 
-    def deliver(self, batch: Sequence[Outgoing]) -> list[Outcome]:
-        """One outcome per frame, in order. Raises TryAgainError (network, rate limit, 5xx: nothing more is known of
-        this batch) or PersonNeededError (link, quota): the lane waits and the batch goes back to pending.
+    def deliver(self, pieces: Iterable[Sequence[Outgoing]]) -> Iterator[Sequence[Outcome]]:
+        """Send frames as they are pulled from ``pieces``, and give their outcomes as they become known, in any order.
+
+        A piece is pulled when there is room for it; it travels in one request where the destination can do that. Each
+        frame gets one outcome. Raises TryAgainError (network, rate limit, 5xx) or PersonNeededError (link, quota): the
+        lane waits, and all frames without an outcome go back to pending: of these it is certain that none was stored
+        (those in doubt came out as ``again`` before).
         """
 
     def probe(self) -> None:

@@ -6,6 +6,7 @@ A key beside the database protects copies of the database only; ``EDGE_SERVICE_S
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -41,7 +42,7 @@ class Vault:
 
     def open(self, token: str) -> str:
         """The text again. Raises PersonNeededError(code=secrets_unreadable) when it was sealed with another key."""
-        from cryptography.fernet import InvalidToken  # noqa: PLC0415  heavy, and needed only with secrets
+        from cryptography.fernet import InvalidToken
 
         try:
             return self._opened().decrypt(token.encode()).decode()
@@ -51,9 +52,14 @@ class Vault:
                 code="secrets_unreadable",
             ) from error
 
+    def digest_key(self) -> bytes:
+        """A key for digests that tell whether something secret changed; nothing can be decrypted with it."""
+        text = self._given if self._given is not None else self._text()
+        return hashlib.blake2b(text.strip().encode(), digest_size=32, person=b"edge digest").digest()
+
     def rotate(self, token: str) -> str:
         """The same secret sealed with the newest key; the caller stores it, then drops the old key."""
-        from cryptography.fernet import InvalidToken  # noqa: PLC0415
+        from cryptography.fernet import InvalidToken
 
         try:
             return self._opened().rotate(token.encode()).decode("ascii")
@@ -65,7 +71,7 @@ class Vault:
 
         Raises PersonNeededError(code=secrets_unreadable) when the key comes from the environment.
         """
-        from cryptography.fernet import Fernet  # noqa: PLC0415
+        from cryptography.fernet import Fernet
 
         if self._given is not None:
             raise PersonNeededError(
@@ -85,7 +91,7 @@ class Vault:
                 self._ring = None
 
     def _opened(self) -> MultiFernet:
-        from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415
+        from cryptography.fernet import Fernet, MultiFernet
 
         with self._lock:
             if self._ring is None:
@@ -99,7 +105,7 @@ class Vault:
             return self._ring
 
     def _text(self) -> str:
-        from cryptography.fernet import Fernet  # noqa: PLC0415
+        from cryptography.fernet import Fernet
 
         try:
             try:

@@ -95,7 +95,7 @@ _NO_LIMIT = -1
 class Frames:
     """See :class:`edge_service.ports.FrameStore`. Safe for many threads."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  the rooms of the store that frames pass through
+    def __init__(
         self,
         engine: Engine,
         writer: Writer,

@@ -53,7 +53,7 @@ _NOTE_KEPT = (
 class Keeper:
     """Writes pictures of many threads at once; those of one camera one after the other."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  a keeper joins file, row, number and reserve
+    def __init__(
         self,
         engine: Engine,
         writer: Writer,

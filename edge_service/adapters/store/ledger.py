@@ -89,6 +89,20 @@ _SLOTS = (
     )
     .order_by(frames.c.at)
 )
+_SEGMENT_SLOTS = select(frames.c.slot_at).where(
+    frames.c.camera == select(segments.c.camera).where(segments.c.id == bindparam("segment_id")).scalar_subquery(),
+    frames.c.segment == bindparam("segment_id"),
+    frames.c.at > bindparam("begin_ms"),
+    frames.c.at <= bindparam("end_ms"),
+    frames.c.slot_at.is_not(None),
+)
+_SEGMENT_RUNS = select(runs.c.first, runs.c.last).where(
+    runs.c.camera == select(segments.c.camera).where(segments.c.id == bindparam("segment_id")).scalar_subquery(),
+    runs.c.segment == bindparam("segment_id"),
+    runs.c.first > bindparam("begin_ms") - LONGEST_MS,
+    runs.c.first <= bindparam("end_ms"),
+    runs.c.last > bindparam("begin_ms"),
+)
 _HOUR_SUMS = select(*(func.coalesce(func.sum(hours.c[name]), 0) for name in SUM_COLUMNS)).where(
     hours.c.camera == bindparam("camera_id"), hours.c.hour >= bindparam("first"), hours.c.hour < bindparam("past")
 )
@@ -131,24 +145,23 @@ class Ledger:
         self._writer.do(lambda connection: records.end_segment(connection, number, to_ms(at)))
         self._changed()
 
-    def record(self, new: Sequence[Run], *, settled: datetime | None = None) -> None:
+    def record(self, new: Sequence[Run]) -> None:
         """Record fates other than kept; slots of one Run are taken as evenly spaced. Kept raises ValueError."""
         if any(run.fate is Fate.KEPT for run in new):
             raise ValueError("a kept slot has a frame, not a run")
         numbered = [(self._numbers.of(run.camera), run) for run in new]
-        until = None if settled is None else to_ms(settled)
-        self._writer.later(lambda connection: records.record(connection, numbered, until), _RECORD_SECONDS)
+        self._writer.later(lambda connection: records.record(connection, numbered), _RECORD_SECONDS)
 
-    def settle(self, camera: str, until: datetime) -> None:
-        """All slots of the open segment up to ``until`` have their record."""
-        number = self._numbers.of(camera)
-        self._writer.later(lambda connection: records.settle(connection, number, to_ms(until)), _SETTLE_SECONDS)
+    def settle(self, segment: int, until: datetime) -> None:
+        """All slots of the segment up to ``until`` have their record."""
+        self._writer.later(lambda connection: records.settle(connection, segment, to_ms(until)), _SETTLE_SECONDS)
 
-    def note_result(self, camera: str, fate: Fate, reason: str, detail: str, at: datetime) -> None:  # noqa: ARG002
-        """Remember a camera's last result that is not a kept frame."""
+    def note_result(self, camera: str, fate: Fate, reason: str, detail: str, *, extra: bool = False) -> None:
+        """Remember a camera's last result that is not a kept frame; an ``extra`` try is no failure of a slot."""
         number = self._numbers.of(camera)
         self._writer.later(
-            lambda connection: records.note_result(connection, number, fate, reason, detail), _RECORD_SECONDS
+            lambda connection: records.note_result(connection, number, fate, reason, detail, extra=extra),
+            _RECORD_SECONDS,
         )
 
     def halt(self, camera: str | None, at: datetime) -> None:
@@ -222,6 +235,14 @@ class Ledger:
         """Times of kept slots of one segment in [begin, end)."""
         values = {"segment_id": segment, "begin_ms": to_ms(begin), "end_ms": to_ms(end)}
         return [from_ms(row.slot_at) for row in self._of_camera(_SLOTS, camera, values)]
+
+    def recorded(self, segment: int, begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+        """First and last slot of all records of one segment that touch (begin, end]."""
+        self._writer.flush()
+        values = {"segment_id": segment, "begin_ms": to_ms(begin), "end_ms": to_ms(end)}
+        kept = [(from_ms(row.slot_at), from_ms(row.slot_at)) for row in self._rows(_SEGMENT_SLOTS, values)]
+        missed = [(from_ms(row.first), from_ms(row.last)) for row in self._rows(_SEGMENT_RUNS, values)]
+        return sorted(kept + missed)
 
     def sums(self, camera: str, begin: datetime, end: datetime) -> Sums:
         """Sums over [begin, end): whole hours and days from their sums, the edges from the records themselves.

@@ -44,8 +44,7 @@ _ADD_RUN = insert(runs)
 _SETTLE = (
     update(segments)
     .where(
-        segments.c.camera == bindparam("camera_id"),
-        segments.c.end.is_(None),
+        segments.c.id == bindparam("segment_id"),
         segments.c.settled < bindparam("until"),
     )
     .values(settled=bindparam("until"))
@@ -72,16 +71,16 @@ _NOTE = (
         last_reason=bindparam("reason"),
         last_error=bindparam("detail"),
         failures=case(
-            (bindparam("fate") == Fate.FAILED.value, cameras.c.failures + 1),
-            (bindparam("fate") == Fate.SKIPPED.value, cameras.c.failures),
-            else_=0,
+            (bindparam("slot_failed") == 1, cameras.c.failures + 1),
+            (bindparam("was_answer") == 1, 0),
+            else_=cameras.c.failures,
         ),
     )
 )
 
 
-def record(connection: Connection, numbered: Sequence[tuple[int, Run]], until: int | None) -> None:
-    """Runs with their sums and counters; ``until`` settles the open segments of their cameras."""
+def record(connection: Connection, numbered: Sequence[tuple[int, Run]]) -> None:
+    """Runs with their sums and counters."""
     for camera, run in numbered:
         span = Span(to_ms(run.first), to_ms(run.last), run.slots)
         for piece in span.pieces():
@@ -90,9 +89,6 @@ def record(connection: Connection, numbered: Sequence[tuple[int, Run]], until: i
         add_many_sums(connection, rows)
         if run.fate.value in LIFE_COLUMNS:
             add_life(connection, camera, {run.fate.value: run.slots})
-    if until is not None:
-        for camera in {camera for camera, _ in numbered}:
-            settle(connection, camera, until)
 
 
 def _add_piece(connection: Connection, camera: int, run: Run, piece: Span) -> None:
@@ -108,9 +104,9 @@ def _add_piece(connection: Connection, camera: int, run: Run, piece: Span) -> No
     connection.execute(_ADD_RUN, {**row, "first": piece.first, "last": piece.last, "slots": piece.slots})
 
 
-def settle(connection: Connection, camera: int, until: int) -> None:
-    """Move on the settled moment of the open segment; never back."""
-    connection.execute(_SETTLE, {"camera_id": camera, "until": until})
+def settle(connection: Connection, segment: int, until: int) -> None:
+    """Move on the settled moment of a segment; never back."""
+    connection.execute(_SETTLE, {"segment_id": segment, "until": until})
 
 
 def begin_segment(connection: Connection, camera: int, plan: str, begin: int) -> int:
@@ -138,7 +134,13 @@ def resume(connection: Connection, camera: str | None, end: int) -> None:
     connection.execute(_RESUME, {"name": camera, "end_ms": end})
 
 
-def note_result(connection: Connection, camera: int, fate: Fate, reason: str, detail: str) -> None:
+def note_result(connection: Connection, camera: int, fate: Fate, reason: str, detail: str, *, extra: bool) -> None:
     """A camera's last result; failures count those in a row, any answer of the camera ends them."""
-    values = {"fate": fate.value, "reason": reason, "detail": detail or None}
+    values = {
+        "fate": fate.value,
+        "reason": reason,
+        "detail": detail or None,
+        "slot_failed": int(fate is Fate.FAILED and not extra),
+        "was_answer": int(fate is Fate.REJECTED),
+    }
     connection.execute(_NOTE, {"camera_id": camera, **values})

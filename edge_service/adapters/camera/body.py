@@ -1,0 +1,68 @@
+"""The answer's bytes: read raw, counted while they come, never decoded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from edge_service.adapters.camera.multipart import first_part
+from edge_service.errors import BadItemError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PIECE: Final = 256 * 1024
+_NO_CODING: Final = ("", "identity")
+
+
+class Readable(Protocol):
+    """What is read from: urllib3's response."""
+
+    def read(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:  # noqa: FBT001 (urllib3's)
+        """``amt`` bytes, fewer only at the end."""
+
+    def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:  # noqa: FBT001 (urllib3's)
+        """What one receive brings, at most ``amt``; empty at the end."""
+
+
+def read_body(raw: Readable, headers: Mapping[str, str], max_bytes: int) -> bytes:
+    """The whole body, or the first whole part of an endless multipart stream (MJPEG).
+
+    ``headers`` ignores case. Raises BadItemError (empty, too_large, encoded, truncated) and what the sockets raise; a
+    body that ends early comes out of urllib3 as ProtocolError.
+    """
+    coding = headers.get("Content-Encoding", "").strip().lower()
+    transfer = headers.get("Transfer-Encoding", "").strip().lower()
+    if coding not in _NO_CODING or transfer not in (*_NO_CODING, "chunked"):
+        raise BadItemError("the answer is compressed, which was not asked for", reason="encoded")
+    kind = headers.get("Content-Type", "")
+    if kind.lower().lstrip().startswith("multipart/"):
+        return first_part(raw, kind, max_bytes)
+    length = _length(headers, transfer)
+    if length is not None and length > max_bytes:
+        raise too_large(max_bytes)
+    data = _whole(raw, length or _PIECE, max_bytes)
+    if not data:
+        raise BadItemError("the answer has no content", reason="empty")
+    return data
+
+
+def too_large(max_bytes: int) -> BadItemError:
+    """The error for a body over the camera's limit."""
+    return BadItemError(f"the answer is larger than {max_bytes} bytes", reason="too_large")
+
+
+def _length(headers: Mapping[str, str], transfer: str) -> int | None:
+    text = headers.get("Content-Length", "").strip()
+    return int(text) if text.isascii() and text.isdigit() and transfer != "chunked" else None
+
+
+def _whole(raw: Readable, piece: int, max_bytes: int) -> bytes:
+    """All bytes up to the end. Asking for the known length at once spares every copy."""
+    pieces = []
+    total = 0
+    while data := raw.read(min(piece, max_bytes + 1 - total), decode_content=False):
+        pieces.append(data)
+        total += len(data)
+        if total > max_bytes:
+            raise too_large(max_bytes)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

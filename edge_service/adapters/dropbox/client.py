@@ -1,0 +1,151 @@
+"""Calls of the SDK: with a token, a deadline, no hidden retries, one pause for all when Dropbox asks for it.
+
+``dropbox`` is imported at the first call (0.2 s, 25 MB). It reads its host variables then.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from edge_service import __version__
+from edge_service.batching import Speed
+from edge_service.errors import PersonNeededError, TryAgainError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dropbox import Dropbox
+
+    from edge_service.adapters.dropbox.connections import Connections
+    from edge_service.adapters.dropbox.wire import Line
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_SLOWEST = 2048.0
+"""Bytes per second below which a line counts as dead; also what is assumed before the first measurement."""
+_BASE_S = 45.0
+_STALL_S = 40.0
+_COMMIT_S = 240.0
+"""A commit of many files can take minutes [rclone #5491]."""
+_LONGEST_S = 1800.0
+_MEASURED_FROM = 64 * 1024
+
+
+class AccessTokens(Protocol):
+    """Where access tokens come from (tokens.py)."""
+
+    def access(self) -> str:
+        """A token that is good for a while. Raises TryAgainError or PersonNeededError."""
+
+    def spoiled(self, token: str) -> None:
+        """Dropbox did not accept this token: the next ``access`` must bring another."""
+
+    def refused(self, error: PersonNeededError) -> None:
+        """A call showed that the link itself is broken."""
+
+
+class DropboxClient:
+    """One per process and account; all its threads share connections and pauses. ``close`` may be called by any."""
+
+    def __init__(self, connections: Connections, tokens: AccessTokens) -> None:
+        self._connections = connections.share()
+        self._tokens = tokens
+        self._monotonic = connections.monotonic
+        self._lock = threading.Lock()
+        self._quiet_until = 0.0
+        self._commits_until = 0.0
+        self._speed = Speed()
+
+    def line(self) -> Line:
+        """Room for calls at the same time; give it back with ``done``."""
+        return self._connections.line()
+
+    def done(self, line: Line) -> None:
+        """The caller needs no more of it; what is still under way is cut off."""
+        self._connections.done(line)
+
+    def limits(self, size: int = 0, commits: int = 0) -> dict[str, float]:
+        """``limit_s`` and ``stall_s`` for a call that sends ``size`` bytes or commits so many files."""
+        rate = max(_SLOWEST, (self._speed.bytes_per_s or 0.0) / 8)
+        limit = _BASE_S + size / rate + ((_COMMIT_S + commits) if commits else 0.0)
+        return {"limit_s": min(limit, _LONGEST_S), "stall_s": _COMMIT_S if commits else _STALL_S}
+
+    def paused(self, *, commit: bool = False) -> float:
+        """Seconds that Dropbox still wants quiet; a busy write lock stops commits only."""
+        until = max(self._quiet_until, self._commits_until) if commit else self._quiet_until
+        return max(0.0, until - self._monotonic())
+
+    def once(self, name: str, work: Callable[[Dropbox], T], *, size: int = 0, commits: int = 0) -> T:
+        """One call from start to end, for callers that have nothing else to do meanwhile."""
+        wait = self.paused(commit=commits > 0)
+        if wait > 0:
+            raise TryAgainError(f"Dropbox asked to wait {wait:.0f} s more", code="rate_limited", after=wait)
+        limits = self.limits(size, commits)
+        return self._connections.call(name, lambda: self.perform(work, size), **limits)
+
+    def perform(self, work: Callable[[Dropbox], T], size: int = 0) -> T:
+        """On a line's thread: do ``work``, with one fresh token if the old one is not accepted; errors become ours."""
+        from edge_service.adapters.dropbox.door import ExpiredTokenError
+
+        token = self._tokens.access()
+        try:
+            return self._attempt(work, token, size)
+        except ExpiredTokenError:
+            self._tokens.spoiled(token)
+        try:
+            return self._attempt(work, self._tokens.access(), size)
+        except ExpiredTokenError as error:
+            gone = PersonNeededError("Dropbox does not accept this sign-in any more", code="revoked")
+            self._tokens.refused(gone)
+            raise gone from error
+
+    def _attempt(self, work: Callable[[Dropbox], T], token: str, size: int) -> T:
+        from edge_service.adapters.dropbox.door import WriteBusyError, translate
+        from edge_service.adapters.dropbox.wire import Call, current
+
+        call = current() or Call("call", 0.0, 0.0)
+        call.status, call.sent, call.body_start = 0, False, b""
+        begun = self._monotonic()
+        try:
+            result = work(self._sdk(token))
+        except Exception as error:
+            found = translate(error, call)
+            if isinstance(found, TryAgainError) and found.code == "rate_limited":
+                self._pause(found.after or 0.0, commits_only=isinstance(found, WriteBusyError))
+            if isinstance(found, PersonNeededError) and found.code in ("revoked", "scope_missing"):
+                self._tokens.refused(found)
+            raise found from error
+        if size >= _MEASURED_FROM:
+            self._speed.note(size, self._monotonic() - begun)
+        return result
+
+    def _pause(self, seconds: float, *, commits_only: bool) -> None:
+        until = self._monotonic() + seconds
+        with self._lock:
+            if commits_only:
+                self._commits_until = max(self._commits_until, until)
+            else:
+                self._quiet_until = max(self._quiet_until, until)
+        _log.debug("Dropbox asks for %g s of quiet%s.", seconds, " between commits" if commits_only else "")
+
+    def pause_commits(self, seconds: float) -> None:
+        """The write lock is busy: no commit before that."""
+        self._pause(seconds, commits_only=True)
+
+    def _sdk(self, token: str) -> Dropbox:
+        import dropbox
+
+        return dropbox.Dropbox(
+            oauth2_access_token=token,
+            session=self._connections.session(),
+            user_agent=f"edge_service/{__version__}",
+            max_retries_on_error=0,
+            max_retries_on_rate_limit=0,
+        )
+
+    def close(self) -> None:
+        """Abort its calls; later ones raise TryAgainError(code=stopped). The shared session stays open."""
+        self._connections.close()

@@ -1,0 +1,105 @@
+"""Threads by name: workers that grow with the demand, and single loops whose death is noticed.
+
+All threads are daemons: a fetch that hangs in the system cannot hold up the end of the process.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+
+class Crew:
+    """Workers for jobs that may block. A job never waits for another while fewer than ``limit`` are busy.
+
+    The last idle worker is woken first, so that few threads stay in use while cameras answer quickly.
+    """
+
+    def __init__(self, name: str, limit: int, died: Callable[[str, BaseException], None]) -> None:
+        self._name = name
+        self._limit = limit
+        self._died = died
+        self._lock = threading.Lock()
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._idle: list[threading.Condition] = []
+        self._threads: list[threading.Thread] = []
+        self._stopped = False
+
+    @property
+    def size(self) -> int:
+        """Threads made so far."""
+        return len(self._threads)
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run ``job`` soon; dropped after stop."""
+        with self._lock:
+            if self._stopped:
+                return
+            self._jobs.append(job)
+            if self._idle:
+                self._idle.pop().notify()
+            elif len(self._threads) < self._limit:
+                thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads) + 1}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def stop(self) -> None:
+        """Take no more jobs; idle workers end, busy ones after their job."""
+        with self._lock:
+            self._stopped = True
+            self._jobs.clear()
+            for idle in self._idle:
+                idle.notify()
+            self._idle.clear()
+
+    def join(self, timeout: float) -> bool:
+        """Wait up to ``timeout`` seconds in all; False when somebody is still busy."""
+        end = _deadline(timeout)
+        for thread in self._threads:
+            thread.join(end())
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _work(self) -> None:
+        mine = threading.Condition(self._lock)
+        while (job := self._next(mine)) is not None:
+            try:
+                job()
+            except BaseException as error:  # noqa: BLE001 - a bug anywhere in a worker must end the process
+                self._died(threading.current_thread().name, error)
+                return
+
+    def _next(self, mine: threading.Condition) -> Callable[[], None] | None:
+        with self._lock:
+            while not self._jobs:
+                if self._stopped:
+                    return None
+                self._idle.append(mine)
+                mine.wait()
+            return self._jobs.popleft()
+
+
+def _deadline(timeout: float) -> Callable[[], float]:
+    end = monotonic() + timeout
+    return lambda: max(0.0, end - monotonic())
+
+
+def start_loop(name: str, loop: Callable[[], None], died: Callable[[str, BaseException], None]) -> threading.Thread:
+    """Run ``loop`` in a thread of that name; an exception that leaves it is reported as a death."""
+
+    def body() -> None:
+        try:
+            loop()
+        except BaseException as error:  # noqa: BLE001 - whatever ended the loop, somebody must hear of it
+            died(name, error)
+
+    thread = threading.Thread(target=body, name=name, daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,162 @@
+"""Home Assistant device discovery: what all announcements share, and when they are sent. Pure.
+
+Facts: Home Assistant 2026.11 (device based discovery). An announcement is one JSON object per device; an entity that is
+no longer wanted stands in it as nothing but its platform, which removes it; an empty payload removes the device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from edge_service import __version__
+from edge_service.ports import Outbound
+from edge_service.replies import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from edge_service.topics import Topics
+
+MAKER: Final = "edge_service"
+BIRTH: Final = b"online"
+BIRTH_DELAY_S: Final = (0.5, 5.0)
+"""After Home Assistant's birth: wait a random time between these, so that many nodes do not answer at once."""
+APART_S: Final = 2.0
+"""Two versions of one announcement back to back confuse Home Assistant while it still loads the first."""
+
+Entity = dict[str, object]
+
+
+@dataclass(slots=True)
+class Device:
+    """Gathers the entities of one device; ``camera`` None is the node itself."""
+
+    topics: Topics
+    camera: str | None = None
+    entities: dict[str, Entity] = field(default_factory=dict)
+
+    def add(self, platform: str, key: str, name: str, /, **options: object) -> None:
+        """An entity; options that are None are left out (Home Assistant does not take null)."""
+        slug = self.topics.slug(self.camera)
+        entity: Entity = {
+            "platform": platform,
+            "unique_id": f"{slug}__{key}",
+            "default_entity_id": f"{platform}.{self.entity_id(key)}",
+            "name": name,
+        }
+        entity |= {option: value for option, value in options.items() if value is not None}
+        self.entities[key] = entity
+
+    def leave_out(self, platform: str, key: str) -> None:
+        """An entity that another configuration has: removed where it is known."""
+        self.entities[key] = {"platform": platform}
+
+    def entity_id(self, key: str) -> str:
+        """The object part of the entity's first id: node, camera, key."""
+        parts = (self.topics.node, self.camera, key) if self.camera else (self.topics.node, key)
+        return "_".join(str(part) for part in parts).replace("-", "_")
+
+    def announcement(self, device: Mapping[str, object]) -> Entity:
+        """The payload; available is what B/status says, and nothing else."""
+        return {
+            "device": {"identifiers": [self.topics.slug(self.camera)], "manufacturer": MAKER, **device},
+            "origin": {"name": MAKER, "sw_version": __version__},
+            "availability": [{"topic": self.topics.status}],
+            "qos": 1,
+            "components": self.entities,
+        }
+
+
+@dataclass(slots=True)
+class _Slot:
+    wanted: bytes
+    sent: bytes | None = None
+    sent_at: float = float("-inf")
+    due_at: float | None = None
+    silenced: bool = False
+
+
+@dataclass(slots=True)
+class Announcer:
+    """When which announcement goes out; ``now`` is monotonic. The node's stands first and goes first.
+
+    Sent: at the start, on a change, after Home Assistant's birth, on a new connection; never twice within APART_S.
+    A device that somebody deleted in Home Assistant comes back only with the next start, birth or change.
+    """
+
+    _slots: dict[str, _Slot] = field(default_factory=dict)
+    _cleared: dict[str, float] = field(default_factory=dict)
+
+    def want(self, topic: str, payload: Mapping[str, object], now: float) -> None:
+        """The announcement of one device as it should be."""
+        body = encode(payload)
+        slot = self._slots.get(topic)
+        if slot is None:
+            self._slots[topic] = _Slot(body, due_at=now)
+        elif slot.wanted != body:
+            slot.wanted, slot.silenced = body, False
+            slot.due_at = None if slot.sent == body else max(now, slot.sent_at + APART_S)
+
+    def remove(self, topic: str | None, states: Iterable[str], now: float) -> None:
+        """A device is gone: its announcement is emptied once (twice would be a warning in Home Assistant's log), and
+        its ``states`` a little later, when nobody reads them any more. ``topic`` None: discovery is off.
+        """
+        states_at = now
+        if topic is not None:
+            slot = self._slots.setdefault(topic, _Slot(b"nothing"))
+            if slot.silenced:
+                del self._slots[topic]
+            else:
+                slot.wanted, slot.due_at = b"", max(now, slot.sent_at + APART_S)
+                states_at = slot.due_at + APART_S
+        self._cleared |= dict.fromkeys(states, states_at)
+
+    def keep(self, states: Iterable[str]) -> None:
+        """These topics are in use again: not cleared after all."""
+        for topic in states:
+            self._cleared.pop(topic, None)
+
+    def connected(self, now: float) -> None:
+        """A new connection: the broker may know nothing."""
+        for slot in self._slots.values():
+            if not slot.silenced:
+                slot.due_at = now
+
+    def born(self, now: float, delay_s: float) -> None:
+        """Home Assistant started: everything again after ``delay_s`` (random within BIRTH_DELAY_S)."""
+        for slot in self._slots.values():
+            slot.silenced = False
+            slot.due_at = max(now + delay_s, slot.sent_at + APART_S)
+
+    def all_again(self, now: float) -> None:
+        """By command: everything again, as soon as it may."""
+        self.born(now, 0.0)
+
+    def deleted(self, topic: str) -> None:
+        """Somebody emptied the topic: the device was deleted in Home Assistant. Not ours to fight."""
+        slot = self._slots.get(topic)
+        if slot is not None and slot.wanted:
+            slot.silenced, slot.due_at = True, None
+
+    def take(self, now: float) -> list[Outbound]:
+        """What is due, the node first; what is cleared is forgotten."""
+        due = [(topic, slot) for topic, slot in self._slots.items() if slot.due_at is not None and slot.due_at <= now]
+        for topic, slot in due:
+            slot.sent, slot.sent_at, slot.due_at = slot.wanted, now, None
+            if not slot.wanted:
+                del self._slots[topic]
+        gone = [topic for topic, at in self._cleared.items() if at <= now]
+        for topic in gone:
+            del self._cleared[topic]
+        bodies = [(topic, slot.wanted) for topic, slot in due] + [(topic, b"") for topic in gone]
+        return [Outbound(topic, body, qos=1, retain=True) for topic, body in bodies]
+
+    def next_due_at(self) -> float | None:
+        """When the next one is due; None when nothing waits."""
+        moments = [slot.due_at for slot in self._slots.values() if slot.due_at is not None]
+        return min([*moments, *self._cleared.values()], default=None)
+
+    def topics(self) -> tuple[str, ...]:
+        """The topics that hold, or will hold, an announcement."""
+        return tuple(topic for topic, slot in self._slots.items() if slot.wanted)

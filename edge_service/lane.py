@@ -1,0 +1,299 @@
+"""The delivery lane: takes due frames from the spool to the destination and records what became of each.
+
+One thread calls :meth:`Lane.step` (:mod:`edge_service.adapters.delivery`); ``wake``, ``retry``, ``use`` and ``stop``
+may be called from any. The lane decides and records; it opens no file, socket or clock itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from edge_service import backoff, batching
+from edge_service.collisions import numbered
+from edge_service.delivery_condition import Condition
+from edge_service.errors import BadItemError, PersonNeededError, TryAgainError
+from edge_service.messages import DeliveryReport
+from edge_service.ports import Outgoing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from edge_service.batching import Pace
+    from edge_service.frame import Frame, Receipt
+    from edge_service.housekeeping import Housekeeping
+    from edge_service.ports import Destination, Outcome
+
+_log = logging.getLogger(__name__)
+
+_DUE_ROWS = 256
+_HOURS_LOOK_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """``now`` gives aware UTC, ``monotonic`` seconds, ``chance`` a random number in [0, 1); ``zone`` is the node's."""
+
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    chance: Callable[[], float]
+    zone: ZoneInfo
+
+
+@dataclass(slots=True)
+class _Travel:
+    """The frames of the present run that have no outcome yet, and how many were settled."""
+
+    frames: dict[int, Frame] = field(default_factory=dict)
+    settled: int = 0
+
+
+class Lane:
+    """Claim, read, deliver, record, report; wait when the other side wishes so or a person is needed.
+
+    ``post`` takes the reports for control. A report whose state and code are those of the one before is news about
+    ``next_try_at`` only.
+    """
+
+    def __init__(
+        self,
+        housekeeping: Housekeeping,
+        destination: Destination,
+        *,
+        post: Callable[[DeliveryReport], None],
+        clocks: Clocks,
+        pace: Pace,
+    ) -> None:
+        self._store = housekeeping.store
+        self._destination = destination
+        self._housekeeping = housekeeping
+        self._post = post
+        self._clocks = clocks
+        self._pace = pace
+        self._bucket = batching.Bucket(pace.max_bytes_per_second)
+        self._condition = Condition()
+        self._speed = batching.Speed()
+        self._noticed: float | None = None
+        self._stopping = False
+        self._forced = False
+        self._owed: dict[int, bool] = {}
+        self._names: dict[int, tuple[str, int]] = {}
+
+    def wake(self) -> None:
+        """A frame was kept: remember when, so that its batch does not wait longer than ``batch_seconds``."""
+        if self._noticed is None:
+            self._noticed = self._clocks.monotonic()
+
+    def report_next(self) -> None:
+        """Somebody waits for the next report: also one that says nothing new."""
+        self._condition.forget()
+
+    def retry(self) -> None:
+        """Try now (the ``retry`` command, a new link); only the other side's own Retry-After is still waited out."""
+        self._forced = True
+
+    def use(self, destination: Destination, pace: Pace) -> None:
+        """From the next step on: another destination or pace (settings changed, a new sign-in)."""
+        if pace.max_bytes_per_second != self._pace.max_bytes_per_second:
+            self._bucket = batching.Bucket(pace.max_bytes_per_second)
+        self._pace = pace
+        self._destination = destination
+        self._forced = True
+
+    def stop(self) -> None:
+        """Pull nothing more; the caller also closes the destination, which ends what is under way."""
+        self._stopping = True
+
+    def step(self) -> float | None:
+        """Do what is due; returns the seconds until the next step, None while stopping."""
+        if self._stopping:
+            return None
+        try:
+            self._give_back([])
+            self._tidy()
+            wait = self._held_back()
+            if wait is None:
+                wait = self._send_due()
+        except (TryAgainError, PersonNeededError) as error:
+            wait = self._wait_after(error)  # the spool's own disk
+        tidy = self._housekeeping.next_in(self._clocks.monotonic())
+        return tidy if wait is None else min(wait, tidy)
+
+    def _held_back(self) -> float | None:
+        """Seconds still to wait out, None when sending may be tried; probes first after long trouble."""
+        if self._forced:
+            self._forced = False
+            self._condition.hurry()
+        left = self._condition.left(self._clocks.monotonic())
+        if left > 0:
+            return left
+        if self._condition.probe_first:
+            try:
+                self._destination.probe()
+            except (TryAgainError, PersonNeededError) as error:
+                return self._wait_after(error)
+        return None
+
+    def _send_due(self) -> float | None:
+        """One run: pieces go out and outcomes come in until nothing is due. Seconds until the next, or None."""
+        wait = self._collecting()
+        if wait is None or wait > 0:
+            return wait
+        travel = _Travel()
+        since = self._clocks.monotonic()
+        try:
+            for outcomes in self._destination.deliver(self._pieces(travel)):
+                size = self._settle(outcomes, travel)
+                at = self._clocks.monotonic()
+                self._speed.note(size, at - since)
+                since = at
+                self._tidy()
+        except (TryAgainError, PersonNeededError) as error:
+            return self._wait_after(error)
+        finally:
+            self._give_back(travel.frames.values())
+        # without progress never spin, whatever the destination says
+        return 0.0 if travel.settled else backoff.RETRY.delay(1, self._clocks.chance())
+
+    def _give_back(self, frames: Iterable[Frame]) -> None:
+        """Uploading back to pending; what the spool's disk refuses now is given back at a later step.
+
+        Frames without an outcome were not stored in this run; those in doubt from before stay so.
+        """
+        self._owed.update((frame.id, frame.maybe_there) for frame in frames)
+        for doubt in (False, True):
+            ids = [frame_id for frame_id, maybe in self._owed.items() if maybe is doubt]
+            if ids:
+                self._store.release(ids, maybe_there=doubt)
+        self._owed.clear()
+
+    def _collecting(self) -> float | None:
+        """0.0 when frames are due and were collected long enough, seconds until then, None when nothing is due."""
+        at, now = self._clocks.monotonic(), self._clocks.now()
+        budget = self._budget()
+        due = self._choose(budget, now)
+        if not due:
+            self._noticed = None
+            if self._condition.settle("idle"):
+                self._post(DeliveryReport("idle", bytes_per_s=self._speed.bytes_per_s))
+            return self._next_due(now)
+        limited = self._bucket.wait(at)
+        if limited > 0:
+            return limited
+        if self._noticed is None:
+            self._noticed = at
+        if sum(frame.bytes for frame in due) >= budget // 2 or self._condition.trouble:
+            return 0.0
+        return max(0.0, self._noticed + self._pace.batch_seconds - at)
+
+    def _budget(self) -> int:
+        return batching.piece_bytes(self._pace.memory, self._speed.bytes_per_s)
+
+    def _choose(self, budget: int, now: datetime) -> list[Frame]:
+        backlog = batching.backlog_open(self._pace.hours, now, self._clocks.zone)
+        return batching.choose(self._store.due(_DUE_ROWS, budget, now), now, max_bytes=budget, backlog=backlog)
+
+    def _next_due(self, now: datetime) -> float | None:
+        moment = self._store.next_due_at()
+        wait = None if moment is None else max(0.05, (moment - now).total_seconds())
+        if self._pace.hours and self._store.queue().frames:
+            return _HOURS_LOOK_S if wait is None else min(wait, _HOURS_LOOK_S)
+        return wait
+
+    def _pieces(self, travel: _Travel) -> Iterator[Sequence[Outgoing]]:
+        """Freshest first at every pull, so a live frame never waits behind the backlog."""
+        while not self._stopping and self._bucket.wait(self._clocks.monotonic()) <= 0:
+            self._noticed = None
+            chosen = self._choose(self._budget(), self._clocks.now())
+            if not chosen:
+                return
+            claimed = self._store.claim(chosen)
+            travel.frames.update((frame.id, frame) for frame in claimed)
+            piece = [out for frame in claimed if (out := self._read(frame, travel)) is not None]
+            self._bucket.take(sum(len(out.data) for out in piece))
+            if piece:
+                yield piece
+
+    def _read(self, frame: Frame, travel: _Travel) -> Outgoing | None:
+        try:
+            data = self._store.read(frame)
+        except BadItemError as error:
+            self._set_aside(frame, error.reason, travel)
+            return None
+        return Outgoing(frame, data, maybe_there=frame.maybe_there)
+
+    def _settle(self, outcomes: Sequence[Outcome], travel: _Travel) -> int:
+        """Record each outcome its own way; returns the bytes delivered."""
+        receipts: list[Receipt] = []
+        frames: list[Frame] = []
+        for outcome in outcomes:
+            frame = travel.frames[outcome.frame_id]
+            if outcome.receipt is not None and outcome.receipt.content_hash == frame.content_hash:
+                receipts.append(outcome.receipt)
+                frames.append(frame)
+            else:
+                self._settle_one(outcome, frame, travel)
+        if not receipts:
+            return 0
+        # if the disk refuses the receipts, the frames go back as perhaps stored
+        travel.frames.update((frame.id, replace(frame, maybe_there=True)) for frame in frames)
+        self._store.delivered(receipts)
+        for frame in frames:
+            del travel.frames[frame.id]
+            self._names.pop(frame.id, None)
+        travel.settled += len(receipts)
+        if self._condition.trouble:
+            _log.info("Delivery works again.")
+        self._condition.settle("ok")
+        self._post(DeliveryReport("ok", delivered=tuple(frames), bytes_per_s=self._speed.bytes_per_s))
+        return sum(frame.bytes for frame in frames)
+
+    def _settle_one(self, outcome: Outcome, frame: Frame, travel: _Travel) -> None:
+        if outcome.bad is not None:
+            self._set_aside(frame, outcome.bad, travel)
+            return
+        del travel.frames[frame.id]
+        if outcome.taken:
+            self._rename(frame)
+            self._store.release([frame.id], maybe_there=False)
+            travel.settled += 1
+            return
+        # an unknown end (or another hash than ours): looked at before it is sent again
+        after = backoff.RETRY.cap_s if outcome.again is None else outcome.again
+        self._store.release([frame.id], retry_at=self._clocks.now() + timedelta(seconds=after))
+
+    def _rename(self, frame: Frame) -> None:
+        base, number = self._names.get(frame.id, (frame.path, 1))
+        self._names[frame.id] = (base, number + 1)
+        path = numbered(base, number + 1)
+        _log.warning("%s is taken by other content: the frame goes to %s.", frame.path, path)
+        self._store.repath(frame.id, path)
+
+    def _set_aside(self, frame: Frame, reason: str, travel: _Travel) -> None:
+        _log.error("Frame %d of %s can never be delivered: %s.", frame.id, frame.camera, reason)
+        self._store.quarantine_frame(frame.id, reason)
+        del travel.frames[frame.id]
+        self._names.pop(frame.id, None)
+        travel.settled += 1
+
+    def _wait_after(self, error: TryAgainError | PersonNeededError) -> float | None:
+        """Note why sending stops; returns the seconds to wait (None while stopping)."""
+        if self._stopping:
+            return None
+        if error.code == "stopped":
+            return 0.0  # this destination was closed for another one: no trouble of the world
+        wait, changed = self._condition.fail(error, self._clocks.monotonic(), self._clocks.chance())
+        state, code = self._condition.state, self._condition.code
+        _log.log(logging.WARNING if changed else logging.DEBUG, "Delivery is in %s: %s", state, error.message)
+        next_try_at = self._clocks.now() + timedelta(seconds=wait)
+        self._post(DeliveryReport(state, code=code, message=error.message, next_try_at=next_try_at))
+        return wait
+
+    def _tidy(self) -> None:
+        dropped = self._housekeeping.tidy(self._clocks.now(), self._clocks.monotonic())
+        if dropped:
+            self._post(DeliveryReport(self._condition.state, code=self._condition.code, dropped=tuple(dropped)))

@@ -1,0 +1,401 @@
+"""The broker adapter against a real mosquitto: connections, refusals, losses, limits, goodbyes."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from edge_service.adapters.broker.session import Session
+from edge_service.messages import BrokerDown, BrokerUp, Inbound
+from edge_service.ports import Outbound
+from tests.adapters.broker_kit import TOPICS, Node, RawBroker
+from tests.mosquitto_kit import Mosquitto, Wire, free_port
+
+if TYPE_CHECKING:
+    from edge_service.messages import Message
+
+ONLINE = Outbound(TOPICS.status, b"online", retain=True)
+CONNACK_V3 = b"\x20\x02\x00\x00"
+CONNACK_V3_VERSION = b"\x20\x02\x00\x01"
+CONNACK_V5 = b"\x20\x03\x00\x00\x00"
+
+
+def test_connects_subscribes_and_carries_both_ways(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Wire(mosquitto.port) as wire, Node(mosquitto.url) as node:
+        assert node.wait(BrokerUp) == BrokerUp(5, 1_000_000)
+        assert node.broker.publish(ONLINE)
+        assert wire.wait_for(TOPICS.status, b"online").retain
+        reply = TOPICS.response("start")
+        wire.send(TOPICS.cmd("start"), '{"id":"a"}', response_topic=reply, correlation=b"\x00\x01")
+        inbound = node.wait(Inbound)
+        assert inbound == Inbound(TOPICS.cmd("start"), b'{"id":"a"}', False, reply, b"\x00\x01")
+
+
+@pytest.mark.parametrize("topic", ["set/folder", "cam/porch/cmd/capture", "cam/porch/set/interval"])
+def test_hears_every_command_topic(tmp_path: Path, topic: str) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Wire(mosquitto.port) as wire, Node(mosquitto.url) as node:
+        node.wait(BrokerUp)
+        wire.send(f"{TOPICS.base}/{topic}", "x")
+        assert node.wait(Inbound).topic == f"{TOPICS.base}/{topic}"
+
+
+def test_does_not_hear_itself_nor_other_topics_of_its_tree(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Wire(mosquitto.port) as wire, Node(mosquitto.url) as node:
+        node.wait(BrokerUp)
+        node.broker.publish(Outbound(TOPICS.cmd("start"), b"own"))
+        wire.send(TOPICS.response("start"), "answer of somebody")
+        wire.send("homeassistant/status", "online")
+        assert node.wait(Inbound) == Inbound("homeassistant/status", b"online")
+
+
+def test_publishes_properties_with_mqtt_5(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Wire(mosquitto.port) as wire, Node(mosquitto.url) as node:
+        node.wait(BrokerUp)
+        topic = TOPICS.frame("porch")
+        node.broker.publish(Outbound(topic, b"jpeg", 0, True, 60, b"c", "image/jpeg"))
+        heard = wire.wait_for(topic)
+        assert (heard.correlation, heard.content_type) == (b"c", "image/jpeg")
+        assert heard.expiry_s is not None
+        assert 58 <= heard.expiry_s <= 60
+
+
+def test_a_broker_that_refuses_the_version_is_asked_again_with_3_1_1() -> None:
+    answers = {5: CONNACK_V3_VERSION, 4: CONNACK_V3}
+    with RawBroker(answers.get) as raw, Node(raw.url) as node:
+        assert node.wait(BrokerUp).protocol == 4
+        assert raw.levels == [5, 4]
+
+
+def test_a_broker_that_hangs_up_on_mqtt_5_is_asked_with_3_1_1() -> None:
+    answers: dict[int, bytes | str | None] = {5: "close", 4: CONNACK_V3}
+    with RawBroker(answers.get) as raw, Node(raw.url) as node:
+        assert node.wait(BrokerUp).protocol == 4
+        assert raw.levels == [5, 5, 5, 4]
+
+
+def test_a_retained_command_comes_with_its_flag_live_and_at_subscribing(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Wire(mosquitto.port) as wire:
+        wire.send(TOPICS.cmd("start"), "old", retain=True)
+        with Node(mosquitto.url) as node:
+            assert isinstance(node.inbox.get(timeout=5), BrokerUp), "BrokerUp comes before what was waiting"
+            assert node.wait(Inbound) == Inbound(TOPICS.cmd("start"), b"old", True)
+            wire.send(TOPICS.cmd("stop"), "live", retain=True)
+            assert node.wait(Inbound) == Inbound(TOPICS.cmd("stop"), b"live", True)
+
+
+def test_after_kill_9_and_an_empty_restart_it_is_back_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with Mosquitto(tmp_path) as mosquitto, Node(mosquitto.url) as node:
+        node.wait(BrokerUp)
+        mosquitto.kill()
+        assert node.wait(BrokerDown).code == "network"
+        assert not node.broker.publish(ONLINE), "nothing is queued while the broker is away"
+        threading.Event().wait(3)
+        mosquitto.start()
+        began = time.monotonic()
+        node.wait(BrokerUp)
+        assert time.monotonic() - began < 5
+        assert node.broker.counters.reconnects == 1
+        with Wire(mosquitto.port) as wire:
+            assert node.broker.publish(ONLINE)
+            wire.wait_for(TOPICS.status, b"online")
+    lines = [record.getMessage() for record in caplog.records if "MQTT" in record.getMessage()]
+    assert len(lines) == 4, lines
+
+
+def test_the_last_will_says_offline_when_the_service_dies(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Wire(mosquitto.port) as wire, Node(mosquitto.url) as node:
+        node.wait(BrokerUp)
+        node.broker.publish(ONLINE)
+        wire.wait_for(TOPICS.status, b"online")
+        session = node.broker._session
+        assert session is not None
+        session.abort()
+        assert wire.wait_for(TOPICS.status, b"offline").retain
+
+
+def test_stop_says_offline_itself_and_ends_the_thread(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Wire(mosquitto.port) as wire:
+        with Node(mosquitto.url) as node:
+            node.wait(BrokerUp)
+            node.broker.publish(ONLINE)
+            node.broker.stop()
+            assert not node.broker.alive
+            assert not node.broker.publish(ONLINE)
+        wire.wait_for(TOPICS.status, b"offline")
+        log = (tmp_path / "mosquitto.log").read_text()
+        assert "Client edge_service__garden disconnected." in log, "a clean DISCONNECT, so the will was not needed"
+
+
+def test_stop_does_not_wait_for_a_mute_broker(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Node(mosquitto.url) as node:
+        node.wait(BrokerUp)
+        mosquitto.freeze()
+        began = time.monotonic()
+        node.broker.stop(2.0)
+        assert time.monotonic() - began < 3.2
+        assert not node.broker.alive
+
+
+def test_stop_while_there_is_no_broker_is_quick() -> None:
+    with Node(f"mqtt://127.0.0.1:{free_port()}") as node:
+        assert node.wait(BrokerDown).code == "refused"
+        began = time.monotonic()
+        node.broker.stop()
+        assert time.monotonic() - began < 1
+        assert not node.broker.alive
+
+
+def test_a_wrong_password_is_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        Mosquitto(tmp_path, users={"edge": "right"}) as mosquitto,
+        Node(mosquitto.url, username="edge", password="wrong-secret") as node,
+    ):
+        down = node.wait(BrokerDown)
+        assert down.code == "refused_auth"
+        assert "user name or password" in down.message
+        assert node.none(BrokerDown, 5), "a second refusal is no change"
+        assert node.broker.trouble is not None
+    assert len(caplog.records) == 1
+    assert "wrong-secret" not in caplog.text
+
+
+def test_the_right_password_is_let_in(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path, users={"edge": "right"}) as mosquitto,
+        Node(mosquitto.url, username="edge", password="right") as node,
+    ):
+        assert node.wait(BrokerUp)
+        assert node.broker.trouble is None
+
+
+def test_what_the_access_list_denies_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    acl = f"user edge\ntopic readwrite {TOPICS.base}/#\n"
+    with (
+        Mosquitto(tmp_path, users={"edge": "right"}, acl=acl) as mosquitto,
+        Node(mosquitto.url, username="edge", password="right") as node,
+    ):
+        node.wait(BrokerUp)
+        node.broker.publish(Outbound(str(TOPICS.discovery()), b"{}", retain=True))
+        deadline = time.monotonic() + 5
+        while node.broker.trouble is None and time.monotonic() < deadline:
+            threading.Event().wait(0.02)
+        trouble = node.broker.trouble
+        assert trouble is not None
+        assert trouble.code == "acl"
+        assert "homeassistant/device/edge_service__garden/config" in trouble.message
+    assert "access list" in caplog.text
+
+
+def test_another_service_under_our_id_is_named_and_backed_off_from(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Node(mosquitto.url) as node:
+        node.wait(BrokerUp)
+        with Wire(mosquitto.port, "x", client_id=TOPICS.client_id) as other:
+            downs = [node.wait(BrokerDown, 20)]
+            while downs[-1].code != "taken_over":
+                downs.append(node.wait(BrokerDown, 20))
+            assert len(downs) <= 4
+            assert "another service" in downs[-1].message
+            logins = len(other.codes)
+            assert node.none(BrokerUp, 1.3), "it waits before it throws the other one out again"
+            assert len(other.codes) <= logins + 1
+
+
+def test_a_broker_that_says_so_names_the_rival_at_once() -> None:
+    with RawBroker(lambda _level: CONNACK_V5, after=b"\xe0\x02\x8e\x00") as raw, Node(raw.url) as node:
+        down = node.wait(BrokerDown)
+        assert down.code == "taken_over"
+        assert "running twice" in down.message
+        assert len(raw.levels) == 1
+
+
+def test_what_cannot_be_resolved_or_is_malformed_ends_no_thread() -> None:
+    with Node("mqtt://no-such-host.invalid:1") as node:
+        assert node.wait(BrokerDown, 30).code == "dns"
+        assert node.broker.alive
+    with Node("mqtt://a..b:1883", unchecked=True) as node:
+        assert node.wait(BrokerDown).code == "dns"
+        assert node.broker.alive
+
+
+def test_a_broker_that_never_answers_is_given_up() -> None:
+    with RawBroker(lambda _level: None) as raw, Node(raw.url, handshake_s=1.0) as node:
+        assert node.wait(BrokerDown).code == "timeout"
+
+
+def test_garbage_for_an_answer_ends_no_thread() -> None:
+    with RawBroker(lambda _level: b"HTTP/1.1 400 Bad Request\r\n" * 9) as raw, Node(raw.url) as node:
+        assert node.wait(BrokerDown).code in ("network", "protocol")
+        assert node.broker.alive
+
+
+def test_what_an_inbox_raises_kills_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    served: list[Message] = []
+
+    def post(message: Message) -> None:
+        served.append(message)
+        if isinstance(message, Inbound):
+            raise LookupError("a bug")  # noqa: TRY004 -- any exception will do
+
+    with Mosquitto(tmp_path) as mosquitto, Wire(mosquitto.port) as wire, Node(mosquitto.url, post=post) as node:
+        wire.send(TOPICS.status, "x")
+        deadline = time.monotonic() + 5
+        while not node.broker.is_up and time.monotonic() < deadline:
+            threading.Event().wait(0.02)
+        for number in range(20):
+            wire.send(TOPICS.cmd("start"), str(number))
+        while len(served) < 21 and time.monotonic() < deadline:
+            threading.Event().wait(0.02)
+        assert len(served) == 21
+        assert node.broker.alive
+        assert node.broker.is_up
+    assert caplog.text.count("LookupError: a bug") == 1, "logged once a connection"
+
+
+def test_every_callback_is_guarded() -> None:
+    names = [name for name in vars(Session) if name.startswith("_on_") and name != "_on_want_write"]
+    assert len(names) == 6
+    assert all(hasattr(vars(Session)[name], "__wrapped__") for name in names)
+
+
+def _rss() -> int:
+    """Resident bytes of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def test_a_publish_of_60_mb_never_reaches_us(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Wire(mosquitto.port, "x") as wire, Node(mosquitto.url) as node:
+        node.wait(BrokerUp)
+        wire.send(TOPICS.cmd("start"), b"x" * 256_000)
+        assert len(node.wait(Inbound).payload) == 256_000, "256 kB is still answered"
+        payload = b"x" * 60_000_000
+        wire.send(TOPICS.cmd("start"), payload)
+        del payload
+        before = _rss()
+        wire.send(TOPICS.cmd("stop"), "after")
+        assert node.wait(Inbound).payload == b"after"
+        assert _rss() - before < 1_000_000
+        assert node.broker.counters.reconnects == 0
+
+
+@pytest.mark.parametrize("limit", [2_000, 1_000_000])
+def test_nothing_above_the_brokers_limit_is_sent(tmp_path: Path, limit: int) -> None:
+    extra = [f"max_packet_size {limit}"] if limit < 1_000_000 else []
+    with Mosquitto(tmp_path, extra=extra) as mosquitto, Node(mosquitto.url) as node:
+        assert node.wait(BrokerUp).max_packet == limit
+        for qos in (0, 1):
+            assert not node.broker.publish(Outbound(TOPICS.frame("porch"), b"x" * limit, qos=qos))
+        assert node.broker.publish(Outbound(TOPICS.frame("porch"), b"x" * (limit - 300), qos=1))
+        assert node.none(BrokerDown, 0.7)
+        assert node.broker.counters.dropped == 2
+
+
+def test_a_flood_is_dropped_counted_and_survived(tmp_path: Path) -> None:
+    extra = ["max_queued_messages 0"]
+    with Mosquitto(tmp_path, extra=extra) as mosquitto, Wire(mosquitto.port, "x") as wire, Node(mosquitto.url) as node:
+        node.wait(BrokerUp)
+        for _ in range(3000):
+            wire._client.publish(TOPICS.cmd("start"), b"x", 0)
+        wire.send(TOPICS.cmd("stop"), "last")
+        deadline = time.monotonic() + 10
+        while node.broker.counters.dropped == 0 and time.monotonic() < deadline:
+            threading.Event().wait(0.05)
+        assert node.inbox.qsize() <= 2001
+        assert node.broker.counters.dropped > 0
+        while not node.inbox.empty():
+            node.inbox.get()
+        wire.send(TOPICS.cmd("stop"), "after the flood")
+        assert node.wait(Inbound).payload in (b"after the flood", b"x", b"last")
+
+
+def test_commands_sent_during_a_short_absence_wait_in_the_broker(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Wire(mosquitto.port, "x") as wire, Node(mosquitto.url) as node:
+        node.wait(BrokerUp)
+        session = node.broker._session
+        assert session is not None
+        session.abort()
+        node.wait(BrokerDown)
+        wire.send(TOPICS.cmd("start"), "waited")
+        wire.send(TOPICS.cmd("stop"), "expired", expiry_s=1)
+        assert isinstance(node.inbox.get(timeout=5), BrokerUp)
+        assert node.wait(Inbound).payload == b"waited"
+
+
+# paho leaves the socket of a failed TLS handshake to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_tls_with_a_client_certificate(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    server, mine = authority.issue_cert("localhost", "127.0.0.1"), authority.issue_cert("edge@example.com")
+    server.private_key_pem.write_to_path(tmp_path / "server.key")
+    server.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
+    mine.private_key_and_cert_chain_pem.write_to_path(tmp_path / "mine.pem")
+    listener = [f"cafile {tmp_path}/ca.pem", f"certfile {tmp_path}/server.pem", f"keyfile {tmp_path}/server.key"]
+    with Mosquitto(tmp_path, listener=[*listener, "require_certificate true"]) as mosquitto:
+        url = f"mqtts://localhost:{mosquitto.port}"
+        with Node(url) as node:
+            assert node.wait(BrokerDown).code == "tls", "an unknown authority is refused"
+        with Node(url, extra_ca=str(tmp_path / "ca.pem"), cert_file=str(tmp_path / "mine.pem")) as node:
+            assert node.wait(BrokerUp)
+        with Node(url, ca_file=str(tmp_path / "ca.pem"), cert_file=str(tmp_path / "mine.pem")) as node:
+            assert node.wait(BrokerUp)
+        with Node(url, insecure=True, cert_file=str(tmp_path / "mine.pem")) as node:
+            assert node.wait(BrokerUp)
+        with Node(url, ca_file=str(tmp_path / "none.pem")) as node:
+            down = node.wait(BrokerDown)
+            assert down.code == "tls"
+            assert "none.pem" in down.message
+
+
+# and that of a failed connection to a unix socket
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_websockets_and_unix_sockets(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path, listener=["protocol websockets"]) as mosquitto:
+        with Node(f"ws://127.0.0.1:{mosquitto.port}") as node:
+            assert node.wait(BrokerUp)
+            assert node.broker.publish(ONLINE)
+        with Node(mosquitto.url) as node:
+            assert node.wait(BrokerDown), "plain MQTT on a websocket port is refused somehow"
+    with Mosquitto(tmp_path, unix=True) as mosquitto, Node(mosquitto.url) as node:
+        assert node.wait(BrokerUp)
+        mosquitto.kill()
+        node.wait(BrokerDown)
+        mosquitto.socket_path.unlink(missing_ok=True)
+        assert node.wait(BrokerDown).code == "socket"
+
+
+def test_the_discovery_topics_of_cameras_can_be_watched(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Wire(mosquitto.port, "x") as wire, Node(mosquitto.url) as node:
+        node.wait(BrokerUp)
+        node.broker.listen_to(["porch"])
+        topic = str(TOPICS.discovery("porch"))
+        threading.Event().wait(0.2)
+        wire.send(topic, b"", retain=True)
+        assert node.wait(Inbound).topic == topic
+        node.broker.listen_to([])
+        threading.Event().wait(0.2)
+        wire.send(topic, b"", retain=True)
+        assert node.none(Inbound, 0.5)
+
+
+def test_a_command_is_not_held_back_by_delayed_acknowledgements(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Wire(mosquitto.port, TOPICS.response("x")) as wire:
+        came: list[float] = []
+        with Node(mosquitto.url) as node:
+            node.wait(BrokerUp)
+            for number in range(40):
+                sent = time.monotonic()
+                wire._client.publish(TOPICS.cmd("start"), str(number), 1)
+                node.wait(Inbound)
+                came.append(time.monotonic() - sent)
+                for topic in (TOPICS.state, TOPICS.response("x")):
+                    node.broker.publish(Outbound(topic, str(number).encode()))
+                wire.wait_for(TOPICS.response("x"), str(number).encode())
+        assert sorted(came)[20] < 0.015, "half of them would take 28 ms"

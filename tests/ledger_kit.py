@@ -1,0 +1,109 @@
+"""A ledger in memory, and a small model of how the control keeps it: for tests of the pure core in simulated time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from edge_service.explain import sums_of
+from edge_service.fates import Fate, Run, Sums
+from edge_service.ledger import clip
+from edge_service.plan import Plan
+from edge_service.ports import CameraRecord, Halt, Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+TICK = timedelta(milliseconds=1)
+A_DAY = timedelta(days=1)
+
+
+def utc(text: str) -> datetime:
+    """``2026-11-23 14:05:00`` as aware UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@dataclass
+class MemoryLedger:
+    """A LedgerStore: lists, no disk. Sums are counted slot by slot from the plans, the slow and sure way."""
+
+    segments_: dict[int, Segment] = field(default_factory=dict)
+    runs_: list[Run] = field(default_factory=list)
+    kept_: dict[tuple[str, int], list[datetime]] = field(default_factory=dict)
+    halts_: list[Halt] = field(default_factory=list)
+    dropped: dict[str, list[datetime]] = field(default_factory=dict)
+
+    def keep(self, camera: str, segment: int, at: datetime) -> None:
+        self.kept_.setdefault((camera, segment), []).append(at)
+
+    # --- LedgerStore ------------------------------------------------------------------------------------------------
+
+    def cameras(self) -> dict[str, CameraRecord]:
+        return {segment.camera: CameraRecord(camera=segment.camera) for segment in self.segments_.values()}
+
+    def open_segment(self, camera: str) -> Segment | None:
+        return next((s for s in self.segments_.values() if s.camera == camera and s.end is None), None)
+
+    def begin_segment(self, camera: str, plan: str, at: datetime) -> Segment:
+        if self.open_segment(camera):
+            self.end_segment(camera, at)
+        segment = Segment(len(self.segments_) + 1, camera, plan, at, None, at)
+        self.segments_[segment.id] = segment
+        return segment
+
+    def end_segment(self, camera: str, at: datetime) -> None:
+        segment = self.open_segment(camera)
+        if segment:
+            self.segments_[segment.id] = replace(segment, end=at)
+
+    def record(self, runs: Sequence[Run]) -> None:
+        self.runs_.extend(runs)
+
+    def settle(self, segment: int, until: datetime) -> None:
+        self.segments_[segment] = replace(self.segments_[segment], settled=until)
+
+    def halt(self, camera: str | None, at: datetime) -> None:
+        if self.halted(camera) is None:
+            self.halts_.append(Halt(camera, at, None))
+
+    def resume(self, camera: str | None, at: datetime) -> None:
+        self.halts_ = [replace(h, end=at) if h.camera == camera and h.end is None else h for h in self.halts_]
+
+    def halted(self, camera: str | None) -> datetime | None:
+        return next((h.begin for h in self.halts_ if h.camera == camera and h.end is None), None)
+
+    def halts(self, camera: str | None, begin: datetime, end: datetime) -> list[Halt]:
+        return [h for h in self.halts_ if h.camera == camera and h.begin <= end and (h.end is None or h.end >= begin)]
+
+    def segments(self, camera: str, begin: datetime, end: datetime) -> list[Segment]:
+        return [
+            s
+            for s in self.segments_.values()
+            if s.camera == camera and s.begin < end and (s.end is None or s.end >= begin)
+        ]
+
+    def runs(self, camera: str, begin: datetime, end: datetime) -> Iterator[Run]:
+        found = [r for r in self.runs_ if r.camera == camera and r.last >= begin and r.first < end]
+        yield from sorted(found, key=lambda run: run.first)
+
+    def slots_kept(self, camera: str, segment: int, begin: datetime, end: datetime) -> list[datetime]:
+        return sorted(at for at in self.kept_.get((camera, segment), []) if begin <= at < end)
+
+    def recorded(self, segment: int, after: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
+        camera = self.segments_[segment].camera
+        kept = [(at, at) for at in self.kept_.get((camera, segment), []) if after < at <= until]
+        return kept + [(r.first, r.last) for r in self.runs_ if r.segment == segment and r.last > after]
+
+    def sums(self, camera: str, begin: datetime, end: datetime) -> Sums:
+        kept = sum(begin <= at < end for (name, _), times in self.kept_.items() if name == camera for at in times)
+        parts = (
+            clip(run, Plan.from_text(self.segments_[run.segment].plan), begin, end)
+            for run in self.runs_
+            if run.camera == camera and run.last >= begin and run.first < end
+        )
+        dropped = sum(begin <= at < end for at in self.dropped.get(camera, []))
+        return sums_of(part for part in parts if part) + Sums(kept=kept, dropped=dropped)
+
+    def note_result(self, camera: str, fate: Fate, reason: str, detail: str, at: datetime) -> None:
+        raise NotImplementedError

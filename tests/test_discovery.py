@@ -1,0 +1,254 @@
+"""No announcement of ours makes Home Assistant complain, whatever the configuration and the states."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge_service import reports
+from edge_service.discovery import APART_S, Announcer
+from edge_service.discovery_camera import camera_announcement
+from edge_service.discovery_node import node_announcement
+from edge_service.ports import QueueSums
+from edge_service.replies import encode
+from edge_service.topics import Topics
+from tests import report_kit
+from tests.ha_checker import Registry, faults_of
+
+if TYPE_CHECKING:
+    from edge_service.ports import Outbound
+
+NOW = datetime(2026, 11, 23, 13, 5, tzinfo=UTC)
+T = Topics("edge_service", "garden")
+IDS = st.from_regex(r"[a-z0-9]{1,8}([_-][a-z0-9]{1,8}){0,2}", fullmatch=True)
+BASES = st.sampled_from(["edge_service", "home/edge", "Ünï/x y", "a-b"])
+NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40)
+
+
+def node_states(
+    topics: Topics, node: reports.NodeState, link: reports.LinkState, health: reports.Health, zone: ZoneInfo
+) -> dict[str, list[bytes]]:
+    return {
+        topics.state: [encode(node.payload(zone, NOW))],
+        topics.link: [encode(link.payload(zone))],
+        topics.health: [encode(health.payload(zone, NOW))],
+    }
+
+
+def camera_states(topics: Topics, camera: str, state: reports.CameraState, zone: ZoneInfo) -> dict[str, list[bytes]]:
+    return {
+        topics.camera_state(camera): [encode(state.payload(zone, NOW))],
+        topics.camera_status(camera): [reports.ONLINE, reports.OFFLINE],
+        topics.event(camera): [encode(reports.event(name, "1", NOW, zone)) for name in reports.CAMERA_EVENTS],
+    }
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(
+    BASES,
+    IDS,
+    st.dictionaries(IDS, st.tuples(NAMES, report_kit.CAMERA_STATES), max_size=3),
+    st.tuples(report_kit.NODE_STATES, report_kit.LINKS, report_kit.HEALTHS),
+    report_kit.ZONES,
+    st.booleans(),
+    st.booleans(),
+)
+def test_any_configuration_is_announced_without_a_fault(
+    base: str,
+    node: str,
+    cameras: dict[str, tuple[str, reports.CameraState]],
+    said: tuple[reports.NodeState, reports.LinkState, reports.Health],
+    zone: ZoneInfo,
+    dropbox: bool,  # noqa: FBT001
+    frames: bool,  # noqa: FBT001
+) -> None:
+    topics, registry = Topics(base, node), Registry()
+    body = encode(node_announcement(topics, dropbox=dropbox))
+    assert faults_of(str(topics.discovery()), body, node_states(topics, *said, zone), registry) == []
+    told: set[str] = set()
+    for camera, (name, state) in cameras.items():
+        if camera.replace("-", "_") in told:
+            continue  # a-b and a_b may share a suggestion for an entity id; Home Assistant then counts on
+        told.add(camera.replace("-", "_"))
+        body = encode(camera_announcement(topics, camera, name, frames=frames))
+        said_here = camera_states(topics, camera, state, zone)
+        faults = faults_of(str(topics.discovery(camera)), body, said_here, registry)
+        assert [fault for fault in faults if "default_entity_id" not in fault] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda p: p.update(retain=True), "unknown key retain"),
+        (lambda p: p["device"].pop("identifiers"), "no identifiers"),
+        (lambda p: p["components"]["capture"].update(value_template="{{ value_json.capturing }}"), "UndefinedError"),
+        (lambda p: p["components"]["clock"].update(value_template="{{ value_json.clock.ok }}"), "neither on nor off"),
+        (lambda p: p["components"]["queue_size"].update(unit_of_measurement="bytes"), "unit bytes"),
+        (lambda p: p["components"]["message"].update(entity_category="config"), "a reading is no config"),
+        (lambda p: p["components"]["oldest"].update(value_template="yesterday"), "Invalid isoformat"),
+        (lambda p: p["components"]["retry"].update(object_id="x"), "unknown option object_id"),
+        (lambda p: p["components"]["folder"].pop("unique_id"), "unique_id is missing"),
+    ],
+)
+def test_the_checker_sees_faults(change: Any, fault: str) -> None:
+    zone = ZoneInfo("UTC")
+    node = reports.NodeState(
+        running=True, message="", link="linked", folder="/", log_level="info", queue=QueueSums(0, 0, NOW)
+    )
+    health = reports.Health(uptime_s=1, rss_bytes=1, cpu_s=1, threads=1, reconnects=0, dropped=0)
+    states = node_states(T, node, reports.LinkState(state="linked"), health, zone)
+    payload = json.loads(encode(node_announcement(T, dropbox=True)))
+    assert faults_of(str(T.discovery()), encode(payload), states) == []
+    change(payload)
+    assert fault in "\n".join(faults_of(str(T.discovery()), encode(payload), states))
+
+
+def test_everything_of_the_list_is_there() -> None:
+    node: Any = node_announcement(T, dropbox=True)["components"]
+    camera: Any = camera_announcement(T, "porch", "Porch", frames=True)["components"]
+    assert set(node) == {
+        *("capture", "capture_all", "link_dropbox", "retry", "folder", "code", "log_level", "message", "link"),
+        *("sign_in", "upload", "queue_frames", "queue_size", "oldest", "time_to_empty", "last_delivery"),
+        *("free_disk", "memory", "problem", "clock"),
+    }
+    assert set(camera) == {
+        *("capture", "capture_now", "interval", "source", "last_frame", "captured_at", "next_at", "last_result"),
+        *("delivered_at", "completeness", "longest_gap", "frame_size", "connectivity", "problem", "event"),
+        *(f"{name}_count" for name in ("kept", "rejected", "failed", "skipped", "delivered", "dropped", "extra")),
+    }
+    assert camera["event"]["enabled_by_default"] is False
+    assert camera["interval"]["min"] == 5
+    assert camera["interval"]["max"] == 86_400
+
+
+def test_c_status_feeds_only_the_connectivity_sensor() -> None:
+    payload: Any = camera_announcement(T, "porch", "Porch", frames=True)
+    assert payload["availability"] == [{"topic": T.status}]
+    users = [key for key, entity in payload["components"].items() if T.camera_status("porch") in entity.values()]
+    assert users == ["connectivity"]
+
+
+def test_a_code_is_never_shown_back() -> None:
+    entity: Any = node_announcement(T, dropbox=True)["components"]
+    assert entity["code"]["value_template"] == "{{ '' }}"
+
+
+def test_what_another_configuration_has_is_removed() -> None:
+    node: Any = node_announcement(T, dropbox=False)["components"]
+    camera: Any = camera_announcement(T, "porch", "Porch", frames=False)["components"]
+    assert node["code"] == {"platform": "text"}
+    assert node["link_dropbox"] == {"platform": "button"}
+    assert node["sign_in"] == {"platform": "sensor"}
+    assert camera["last_frame"] == {"platform": "image"}
+
+
+# --- when ---
+
+NODE, PORCH = str(T.discovery()), str(T.discovery("porch"))
+
+
+def sent(messages: list[Outbound]) -> list[tuple[str, bytes]]:
+    assert all(message.retain and message.qos == 1 for message in messages)
+    return [(message.topic, message.payload) for message in messages]
+
+
+def announced() -> Announcer:
+    announcer = Announcer()
+    announcer.want(NODE, {"a": 1}, 0.0)
+    announcer.want(PORCH, {"b": 1}, 0.0)
+    assert sent(announcer.take(0.0)) == [(NODE, b'{"a":1}'), (PORCH, b'{"b":1}')]
+    return announcer
+
+
+def test_announced_once_and_not_again_without_a_change() -> None:
+    announcer = announced()
+    announcer.want(NODE, {"a": 1}, 5.0)
+    assert announcer.take(100.0) == []
+    assert announcer.next_due_at() is None
+
+
+def test_changes_are_never_sent_back_to_back() -> None:
+    announcer = announced()
+    announcer.want(PORCH, {"b": 2}, 0.5)
+    announcer.want(PORCH, {"b": 3}, 0.6)
+    assert announcer.take(1.9) == []
+    assert announcer.next_due_at() == APART_S
+    assert sent(announcer.take(APART_S)) == [(PORCH, b'{"b":3}')]
+
+
+def test_a_change_that_is_taken_back_is_not_sent() -> None:
+    announcer = announced()
+    announcer.want(PORCH, {"b": 2}, 0.5)
+    announcer.want(PORCH, {"b": 1}, 0.6)
+    assert announcer.take(10.0) == []
+
+
+def test_a_new_connection_gets_everything_the_node_first() -> None:
+    announcer = announced()
+    announcer.connected(1.0)
+    assert [topic for topic, _ in sent(announcer.take(1.0))] == [NODE, PORCH]
+
+
+def test_birth_is_answered_after_a_delay() -> None:
+    announcer = announced()
+    announcer.born(10.0, 3.0)
+    assert announcer.take(12.9) == []
+    assert [topic for topic, _ in sent(announcer.take(13.0))] == [NODE, PORCH]
+
+
+def test_a_device_deleted_in_home_assistant_is_not_fought_for() -> None:
+    announcer = announced()
+    announcer.deleted(PORCH)
+    announcer.connected(5.0)
+    assert [topic for topic, _ in sent(announcer.take(5.0))] == [NODE]
+    announcer.want(PORCH, {"b": 2}, 20.0)
+    assert [topic for topic, _ in sent(announcer.take(20.0))] == [PORCH]
+    announcer.deleted(PORCH)
+    announcer.born(30.0, 0.0)
+    assert len(announcer.take(30.0)) == 2
+
+
+def test_a_camera_that_is_gone_is_cleared_once_and_its_states_after() -> None:
+    announcer = announced()
+    announcer.remove(PORCH, T.retained("porch"), 10.0)
+    assert sent(announcer.take(10.0)) == [(PORCH, b"")]
+    assert announcer.take(11.0) == []
+    assert sent(announcer.take(12.0)) == [(topic, b"") for topic in T.retained("porch")]
+    assert announcer.topics() == (NODE,)
+    announcer.connected(20.0)
+    assert [topic for topic, _ in sent(announcer.take(20.0))] == [NODE]
+
+
+def test_a_deleted_device_is_not_cleared_a_second_time() -> None:
+    announcer = announced()
+    announcer.deleted(PORCH)
+    announcer.remove(PORCH, ["s"], 10.0)
+    assert sent(announcer.take(20.0)) == [("s", b"")]
+
+
+def test_a_leftover_of_an_earlier_configuration_is_cleared() -> None:
+    announcer = announced()
+    announcer.remove("homeassistant/device/old/config", ["old/state"], 1.0)
+    assert sent(announcer.take(1.0)) == [("homeassistant/device/old/config", b"")]
+    assert sent(announcer.take(3.0)) == [("old/state", b"")]
+
+
+def test_a_camera_that_comes_back_keeps_its_states() -> None:
+    announcer = announced()
+    announcer.remove(PORCH, ["s"], 10.0)
+    announcer.take(10.0)
+    announcer.want(PORCH, {"b": 1}, 10.5)
+    announcer.keep(["s"])
+    assert sent(announcer.take(20.0)) == [(PORCH, b'{"b":1}')]
+
+
+def test_without_discovery_states_are_cleared_at_once() -> None:
+    announcer = Announcer()
+    announcer.remove(None, ["s"], 1.0)
+    assert sent(announcer.take(1.0)) == [("s", b"")]
