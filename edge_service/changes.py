@@ -46,16 +46,6 @@ class Changes:
             raise ValueError("the stored changes are not what this program wrote")  # noqa: TRY004 (a bad text)
         return cls(stored["patch"], frozenset(stored.get("made", ())), dict(stored.get("origins", {})))
 
-    def secret_texts(self) -> frozenset[str]:
-        """Every text in it, for the log's mask while it is not known to be valid."""
-        return frozenset(_texts(self.tree))
-
-
-def _texts(value: object) -> list[str]:
-    if isinstance(value, dict):
-        return [text for item in value.values() for text in _texts(item)]
-    return [value] if isinstance(value, str) else []
-
 
 def origin_of(camera: Mapping[str, object]) -> str | None:
     """The origin of a camera's source; None when it has none that can be used."""

@@ -50,6 +50,7 @@ LONGEST_WAIT_S = 1.0
 """The clocks are compared at least this often."""
 HEALTH_EVERY_S = 60.0
 DISK_EVERY_S = 5.0
+STATUS_EVERY_S = 2.0
 DRAIN = 64
 
 
@@ -73,6 +74,9 @@ class World(Protocol):
 
     def sign_in(self, now: datetime) -> dict[str, object] | None:
         """What is shown of an open sign-in, None while none is open."""
+
+    def tell_status(self, status: dict[str, object]) -> None:
+        """For ``edge-service status``: {info, state, link, cameras}."""
 
     def reload(self, what: str, now: datetime) -> None:
         """Something that lasts was changed from outside: the file (SIGHUP) or the database (another command)."""
@@ -101,6 +105,7 @@ class Control:
         self._trust = trust
         self._reading = world.read_clock()
         self._health_at = -math.inf
+        self._told_at = -math.inf
         self._disk_at = -math.inf
         self._errands: dict[int, Callable[[ErrandDone, datetime], None]] = {}
         self._retries: list[Ticket] = []
@@ -174,6 +179,9 @@ class Control:
         if self._reading.mono >= self._health_at + HEALTH_EVERY_S:
             self._health_at = self._reading.mono
             self._world.health(now)
+        if self._reading.mono >= self._told_at + STATUS_EVERY_S:
+            self._told_at = self._reading.mono
+            self._world.tell_status(self.news.snapshot())
         self._world.marked()
 
     def _next(self, wait: float) -> Message | None:

@@ -32,7 +32,8 @@ _COEFFICIENTS: Final = (1 << 64) - 1
 @dataclass(frozen=True, slots=True)
 class JpegShape:
     """Size in pixels as stored; ``progressive``: decoding holds the whole picture; ``scan`` and ``end``: where the data
-    of its last scan begin and end (at the end marker); ``orientation``: EXIF's 1..8; ``extras``: the stretches (begin, end) that hold no picture: EXIF, profiles, comments.
+    of its last scan begin and end (at the end marker); ``orientation``: EXIF's 1..8; ``extras``: the stretches
+    (begin, end) that hold no picture: EXIF, profiles, comments.
     """
 
     width: int

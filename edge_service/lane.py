@@ -284,6 +284,8 @@ class Lane:
         """Note why sending stops; returns the seconds to wait (None while stopping)."""
         if self._stopping:
             return None
+        if error.code == "stopped":
+            return 0.0  # this destination was closed for another one: no trouble of the world
         wait, changed = self._condition.fail(error, self._clocks.monotonic(), self._clocks.chance())
         state, code = self._condition.state, self._condition.code
         _log.log(logging.WARNING if changed else logging.DEBUG, "Delivery is in %s: %s", state, error.message)

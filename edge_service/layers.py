@@ -30,13 +30,6 @@ class Layer:
     tree: Tree = field(default_factory=dict, repr=False)
     places: Mapping[Path, str] = field(default_factory=dict, repr=False)
 
-    def place(self, path: Path) -> str:
-        """Where ``path`` or the nearest part around it stands; "" when this layer has neither."""
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.places:
-                return self.places[path[:length]]
-        return ""
-
 
 @dataclass(frozen=True, slots=True)
 class Base:

@@ -93,6 +93,7 @@ class Linking:
         self._changed = changed
         self._linked = linked
         self._waiting: list[Ticket] = []
+        self._exchanging = 0
 
     def open_sign_in(self, ticket: Ticket, now: datetime) -> Outcome:
         """Open a sign-in, or tell of the one that is open; done when it ends."""
@@ -118,6 +119,7 @@ class Linking:
             return replies.error("no_sign_in", "no sign-in is open, or its 15 minutes are over: send cmd/link first")
 
         def end(done: ErrandDone, at: datetime) -> None:
+            self._exchanging -= 1
             outcome = _ended(done, {"account": self._room.tokens.report().account})
             ticket.answer(outcome, at)
             if outcome.status == replies.OK:
@@ -125,6 +127,7 @@ class Linking:
                 self._linked()
             self._changed()
 
+        self._exchanging += 1
         self._errand("code", lambda: self._room.sign_ins.finish_code(code), end)
         return None
 
@@ -148,8 +151,11 @@ class Linking:
         if self._settings().destination.type != "dropbox":
             return None
         sign_in = self._room.sign_ins.current()
-        if sign_in is None and self._waiting:
-            self._close(replies.error("expired", "nobody signed in within 15 minutes"), now)
+        if sign_in is None and self._waiting and not self._exchanging:
+            report = self._room.tokens.report()
+            linked = report.state == "linked"  # by another process
+            expired = replies.error("expired", "nobody signed in within 15 minutes")
+            self._close(replies.done_well({"account": report.account}) if linked else expired, now)
             self._changed()
         return sign_in
 

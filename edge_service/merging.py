@@ -82,6 +82,16 @@ def without_value(tree: Mapping[str, object], path: Path) -> Tree:
     return {**tree, name: left} if left else {key: value for key, value in tree.items() if key != name}
 
 
+def without_empty_parts(tree: Mapping[str, object]) -> Tree:
+    """A copy without parts that say nothing."""
+    kept: Tree = {}
+    for name, value in tree.items():
+        inner = without_empty_parts(value) if isinstance(value, dict) else value
+        if inner != {}:
+            kept[name] = inner
+    return kept
+
+
 def part(tree: Mapping[str, object], *path: str) -> Tree:
     """The mapping at ``path``; an empty one when there is none."""
     found: object = tree

@@ -259,14 +259,12 @@ class News:
         payload = health.payload(self._settings.zone, now)
         self._broker.publish(Outbound(self._topics.health, encode(payload), qos=0))
 
-    def snapshot(self, now: datetime) -> dict[str, object]:
-        """For ``edge-service status``: {info, state, link, cameras}."""
-        return {
-            "info": self.info().payload(self._settings.zone),
-            "state": self._node_state(now),
-            "link": self.link_state(),
-            "cameras": {camera: self.camera_state(camera, now) for camera in self._settings.cameras},
-        }
+    def snapshot(self) -> dict[str, object]:
+        """What was offered last, for ``edge-service status``: {info, state, link, cameras}."""
+        topics, newest = self._topics, self._outbox.newest
+        cameras = {camera: newest(topics.camera_state(camera)) for camera in self._settings.cameras}
+        told = {"info": newest(topics.info), "state": newest(topics.state), "link": newest(topics.link)}
+        return {**told, "cameras": cameras}
 
     # --- inside ---
 

@@ -100,6 +100,11 @@ class Outbox:
         """Whether a payload of this topic would go at once."""
         return self.may_go_at(topic) <= now
 
+    def newest(self, topic: str) -> Mapping[str, object] | None:
+        """The payload last offered on a topic, sent or not."""
+        slot = self._slots.get(topic)
+        return None if slot is None or isinstance(slot.wanted, bytes) else slot.wanted
+
     def unsent(self, topic: str) -> None:
         """The broker did not take it after all (too large, just gone): it waits again."""
         slot = self._slots.get(topic)

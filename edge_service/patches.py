@@ -8,15 +8,16 @@ published config sent back pins nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from edge_service.addresses import host_refused
 from edge_service.changes import CREDENTIALS, Changes, has_credentials, origin_of
 from edge_service.errors import Fault, SettingsError
 from edge_service.layers import Base, Loaded, host_of, merge_changes, named_hosts, overridden_keys
-from edge_service.merging import Tree, lay_over, leaves, part, with_value, without_value
+from edge_service.merging import Tree, lay_over, leaves, part, with_value, without_empty_parts, without_value
 from edge_service.redaction import SET, full_config
-from edge_service.setting_faults import judge, shown, value_at
+from edge_service.setting_faults import MOST_FAULTS, judge, shown, value_at
 from edge_service.setting_keys import SOURCE, Key, Path, all_keys, dotted, find, nearest
 from edge_service.url_secrets import HIDDEN, drop_hidden, has_hidden, restore_url
 
@@ -51,7 +52,7 @@ def apply_patch(loaded: Loaded, patch: object) -> PatchResult:
     if not isinstance(patch, dict):
         raise SettingsError((Fault("patch", "wrong_type", "is no object", "a JSON Merge Patch of the settings"),))
     old = full_config(loaded.settings)
-    forbidden = list(_forbidden(loaded.settings, patch))
+    forbidden = list(islice(_forbidden(loaded.settings, patch), MOST_FAULTS))
     wanted = _resolved({name: value for name, value in patch.items() if name not in FILE_ONLY}, loaded.settings)
     changes = _accumulated(loaded, patch, wanted)
     settings, found = judge(merge_changes(loaded.base, changes)[0])
@@ -101,7 +102,7 @@ def _without_marks(patch: Mapping[str, object], key: Key) -> Tree:
     kept: Tree = {}
     for name, value in patch.items():
         below = key.below(name)
-        if below and below.secret and value in (HIDDEN, {SET: True}):
+        if below and below.secret and value in (HIDDEN, {SET: True}, {}):
             continue
         if isinstance(value, dict) and below:
             inner = _without_marks(value, below)
@@ -195,7 +196,7 @@ def _with_new_credentials(kept: Tree, change: Tree, given: Tree, *, moved: bool)
 
 
 def _marked(auth: object) -> bool:
-    return isinstance(auth, dict) and any(value in (HIDDEN, {SET: True}) for value in auth.values())
+    return isinstance(auth, dict) and any(value in (HIDDEN, {SET: True}, {}) for value in auth.values())
 
 
 def _fitting_types(tree: Tree, below: Tree, wanted: Tree) -> Tree:
@@ -223,7 +224,7 @@ def _without_echo(loaded: Loaded, wanted: Tree, changes: Changes, settings: Sett
         before = value_at(loaded.changes.tree, path)
         tree = without_value(tree, path) if before is None else with_value(tree, path, before)
     origins = {c: o for c, o in changes.origins.items() if has_credentials(part(tree, "cameras", c))}
-    quiet = Changes(tree, changes.made, origins)
+    quiet = Changes(without_empty_parts(tree), changes.made, origins)
     same, _faults = judge(merge_changes(loaded.base, quiet)[0])
     return quiet if same is not None and full_config(same) == new else changes
 

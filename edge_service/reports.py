@@ -307,7 +307,7 @@ def _frame(record: CameraRecord) -> Payload:
     if frame is None:
         return dict.fromkeys(("file", "bytes", "width", "height", "sha256"))
     return {
-        "file": frame.file,
+        "file": frame.path or frame.file,
         "bytes": frame.bytes,
         "width": frame.width,
         "height": frame.height,

@@ -13,7 +13,6 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from edge_service import fates, messages, reports
 from edge_service.adapters.broker import MqttBroker
@@ -28,7 +27,6 @@ from edge_service.adapters.store.opening import Store
 from edge_service.adapters.systemd_notify import SystemdNotify
 from edge_service.adapters.ticker import Ticker
 from edge_service.adapters.vault import Vault
-from edge_service.addresses import address_refused
 from edge_service.batching import Pace
 from edge_service.capture import Capture, Order, Stamp
 from edge_service.clocks import Reading, Trust
@@ -41,12 +39,12 @@ from edge_service.errors import EdgeServiceError, PersonNeededError, SettingsErr
 from edge_service.explain import Question, explain
 from edge_service.housekeeping import Housekeeping
 from edge_service.lane import Clocks, Lane
-from edge_service.layers import Base, Layer, canonical_host, read_layers
+from edge_service.layers import Base, Layer, read_layers
 from edge_service.linking import DropboxRoom, Linking
 from edge_service.news import News
 from edge_service.node import Node
-from edge_service.redaction import full_config
-from edge_service.replies import Outcome, error
+from edge_service.redaction import full_config, secret_values
+from edge_service.replies import Outcome
 from edge_service.retention import SpoolLimits
 from edge_service.shots import Shots, remote_path
 from edge_service.slots import Slots
@@ -60,7 +58,9 @@ if TYPE_CHECKING:
     from edge_service.changes import Changes
     from edge_service.desk import Ticket
     from edge_service.layers import Loaded
+    from edge_service.log_text import Mask
     from edge_service.ports import Destination
+    from edge_service.replies import Outcome
     from edge_service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -85,8 +85,10 @@ class Service:
         *,
         reread: Callable[[], Base] | None = None,
         config_path: Path | None = None,
+        mask: Mask | None = None,
     ) -> None:
         self._load = load
+        self._mask = mask
         self._reread = reread
         self._config_path = config_path
         self._environ = environ
@@ -132,6 +134,12 @@ class Service:
             loaded = self._load(None)
         self.configuration = Configuration(loaded, self.store.memory, self.vault)
         self.configuration.start()
+        self._hide_secrets()
+
+    def _hide_secrets(self) -> None:
+        """What is secret in the settings in force shall not appear in logs."""
+        if self._mask is not None:
+            self._mask.learn(secret_values(self.configuration.settings))
 
     def _wire(self) -> None:
         store, settings = self.store, self.configuration.settings
@@ -182,8 +190,11 @@ class Service:
             self.room,
             errand=self._errand,
             changed=lambda: self.news.changed(None),
-            linked=lambda: self.delivery.retry(),
+            linked=self._deliver_now,
         )
+
+    def _deliver_now(self) -> None:
+        self.delivery.retry()
 
     def _errand(
         self, name: str, work: Callable[[], object], then: Callable[[messages.ErrandDone, datetime], None]
@@ -358,6 +369,10 @@ class Service:
         )
         self.news.health(health, now)
 
+    def tell_status(self, status: dict[str, object]) -> None:
+        """Where ``edge-service status`` looks, in memory."""
+        self.progress.write_status(status)
+
     def reload(self, what: str, now: datetime) -> None:
         """Another process changed the database (a sign-in), or the file is to be read again."""
         if what == "database":
@@ -385,6 +400,7 @@ class Service:
     def apply(self, changed: tuple[str, ...], now: datetime) -> None:
         """Everybody who uses a changed setting takes it up."""
         settings = self.configuration.settings
+        self._hide_secrets()
         tops = {path.partition(".")[0] for path in changed}
         if "log" in tops:
             logging.getLogger().setLevel(settings.log.level.upper())
@@ -484,14 +500,7 @@ class Service:
 
     def _refused(self, camera: str, address: str) -> bool:
         """Addresses inside are for cameras whose host the file itself names."""
-        if not address_refused(address):
-            return False
-        settings = self.configuration.settings.cameras.get(camera)
-        if settings is None:
-            return True
-        host = canonical_host(urlsplit(settings.source).hostname or "")
-        trusted = self.configuration.loaded.trusted_hosts
-        return host not in trusted
+        return self.configuration.loaded.refuses(camera, address)
 
     def _keep(self) -> None:
         """Marks of progress every 5 s, the ledger's size now and then."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
@@ -23,6 +24,7 @@ _MAPPING: Final = "a mapping of keys to values"
 _LONGEST_SHOWN: Final = 80
 _SPARE_SOURCE: Final = "http://camera.invalid/"
 _ROUNDS: Final = 8
+MOST_FAULTS: Final = 200
 
 
 def judge(tree: Mapping[str, object]) -> tuple[Settings | None, dict[Path, Fault]]:
@@ -37,13 +39,16 @@ def judge(tree: Mapping[str, object]) -> tuple[Settings | None, dict[Path, Fault
         try:
             settings = Settings.model_validate(rest)
         except ValidationError as error:
-            complaints = list(_expanded(error))
+            complaints = list(islice(_expanded(error), MOST_FAULTS + 1))
         else:
             return (None if found else settings), found
-        for path, code, text, allowed in complaints:
-            if not any(path[: len(known)] == known for known in found):
+        for path, code, text, allowed in complaints[:MOST_FAULTS]:
+            if not any(path[:length] in found for length in range(1, len(path) + 1)):
                 found[path] = Fault(dotted(path), code, text, allowed, shown(path, value_at(tree, path)))
             rest = _without(rest, path, missing=code == "required")
+        if len(complaints) > MOST_FAULTS:
+            found[()] = Fault("", "bad_format", f"more than {MOST_FAULTS} faults: only the first are told")
+            break
     return None, found
 
 
@@ -52,7 +57,7 @@ def shown(path: Path, value: object) -> object:
     key = find(path)
     if key is None or key.kind != "value" or isinstance(value, dict | list | tuple):
         return None
-    if value is not None and (key.secret or ("@" in str(value) and "//" in str(value))):
+    if value is not None and (key.secret or "@" in str(value)):
         return HIDDEN
     if isinstance(value, str):
         text = redact_url(value)

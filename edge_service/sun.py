@@ -1,27 +1,32 @@
-"""Sunrise and sunset as Unix seconds. Pure; the calculation is astral's, whole seconds so that slots have names.
+"""Sunrise and sunset as Unix seconds. Pure; the sun's position is astral's, whole seconds so that slots have names.
 
 A sunrise belongs to the day whose noon follows it, a sunset to the day whose noon came before it, also when midnight
-lies between (Reykjavik in June). At sea level, the sun's upper edge at the horizon, refraction as astral takes it.
-Facts: astral 3.2 computes per solar day in UTC and may wrap by a day; it raises ValueError when the sun does not cross
-the horizon. It is imported where a sun time is first asked for: most plans have none.
+lies between (Reykjavik in June). At sea level, the sun's upper edge at the horizon with the usual refraction.
+Why not astral's own sunrise: 3.2 counts by days of UTC, and on some days finds none where one falls near their border
+(Kashgar). astral is imported where a sun time is first asked for: most plans have none.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
 from functools import lru_cache
+from math import degrees
 from typing import TYPE_CHECKING, Literal
 
-from edge_service.local_time import from_second, second_of
+from edge_service.local_time import second_of
 
 if TYPE_CHECKING:
+    from datetime import date
     from zoneinfo import ZoneInfo
 
-_NOON_S = 43200
-_HALF_S = 43200 + 2400
-_LATE_S = 2400
-"""The equation of time and the wobble of astral's day stay below 40 minutes."""
+_HORIZON = 90 + 50 / 60
+"""Zenith distance of the sun's middle at rise and set: 34' refraction, 16' radius (the almanacs' convention)."""
+_DAY_S = 86400
+_SECONDS_PER_DEGREE = 240
+_UNIX_EPOCH_JULIAN = 2440587.5
+_NEAREST_POLE = 89.8
+_ROUNDS = 5
+"""Each round takes the sun's place at the moment found by the one before; the third changes less than a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,43 +37,41 @@ class Place:
     longitude: float
 
 
-def _solar_noon(day: date, zone: ZoneInfo, place: Place) -> tuple[date, int]:
-    """The solar date whose noon is nearest to the local date's clock noon, and its mean noon as a Unix second."""
-    clock_noon = second_of(day, _NOON_S, zone)
-    shift = round(place.longitude * 240)
-    solar_day, _ = divmod(clock_noon + shift, 86400)
-    return date(1970, 1, 1) + timedelta(days=solar_day), solar_day * 86400 + _NOON_S - shift
+def _mean_noon(day: date, zone: ZoneInfo, place: Place) -> int:
+    """The mean solar noon that is nearest to the local date's clock noon, as a Unix second."""
+    shift = round(place.longitude * _SECONDS_PER_DEGREE)
+    solar_day = (second_of(day, _DAY_S // 2, zone) + shift) // _DAY_S
+    return solar_day * _DAY_S + _DAY_S // 2 - shift
+
+
+def _century(second: float) -> float:
+    """Julian centuries since 2000."""
+    return (second / _DAY_S + _UNIX_EPOCH_JULIAN - 2451545.0) / 36525.0
 
 
 @lru_cache(maxsize=16384)
 def sun_second(event: Literal["sunrise", "sunset"], day: date, zone: ZoneInfo, place: Place) -> int | None:
     """When the sun rises or sets on a local day; None when it does not."""
-    from astral import Observer, SunDirection  # noqa: PLC0415
-    from astral.sun import SUN_APPARENT_RADIUS, time_of_transit  # noqa: PLC0415
+    from astral import SunDirection  # noqa: PLC0415
+    from astral.sun import eq_of_time, hour_angle, sun_declination  # noqa: PLC0415
 
-    solar_day, noon = _solar_noon(day, zone, place)
-    observer = Observer(place.latitude, place.longitude)
-    rising = event == "sunrise"
-    direction = SunDirection.RISING if rising else SunDirection.SETTING
-    low, high = (noon - _HALF_S, noon + _LATE_S) if rising else (noon - _LATE_S, noon + _HALF_S)
-    for days in (0, -1, 1):
+    direction = SunDirection.RISING if event == "sunrise" else SunDirection.SETTING
+    latitude = max(-_NEAREST_POLE, min(_NEAREST_POLE, place.latitude))
+    noon = _mean_noon(day, zone, place)
+    second = float(noon)
+    for _ in range(_ROUNDS):
+        century = _century(second)
         try:
-            crossing = time_of_transit(
-                observer, solar_day + timedelta(days=days), 90.0 + SUN_APPARENT_RADIUS, direction
-            )
-        except ValueError:
-            continue
-        second = round(crossing.timestamp())
-        if low < second < high:
-            return second
-    return None
+            angle = degrees(hour_angle(latitude, sun_declination(century), _HORIZON, direction))
+        except ValueError:  # its height never reaches the horizon
+            return None
+        second = noon - eq_of_time(century) * 60 - angle * _SECONDS_PER_DEGREE
+    return round(second)
 
 
 @lru_cache(maxsize=4096)
 def sun_is_up_at_noon(day: date, zone: ZoneInfo, place: Place) -> bool:
     """Tells polar day from polar night on a day without sunrise or sunset."""
-    from astral import Observer  # noqa: PLC0415
-    from astral.sun import elevation  # noqa: PLC0415
+    from astral.sun import sun_declination  # noqa: PLC0415
 
-    _, noon = _solar_noon(day, zone, place)
-    return elevation(Observer(place.latitude, place.longitude), from_second(noon)) > -0.8333  # noqa: PLR2004 (the sun's edge)
+    return abs(place.latitude - sun_declination(_century(_mean_noon(day, zone, place)))) < _HORIZON

@@ -125,11 +125,11 @@ def _deliver_some(store: Store, dice: random.Random, say: Callable[..., None]) -
         store.frames.remove_file(old)
     if dice.random() < 0.2:
         for number, _, _ in store.frames.pending_times("porch")[:1]:
-            frame = store.frames.find(number)
-            assert frame is not None
-            say("going", frame)
+            found = store.frames.find(number)
+            assert found is not None
+            say("going", found)
             for gone in store.frames.drop([number], "thinned"):
-                say("dropped", gone, frame.file)
+                say("dropped", gone, found.file)
 
 
 def missing(folder: Path) -> list[int]:

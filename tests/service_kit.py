@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -72,6 +73,23 @@ class ServiceProcess:
             timeout=timeout,
             check=False,
         )
+
+    def popen(self, *words: str) -> subprocess.Popen[str]:
+        """Start another ``edge-service`` command on the same file, to be talked to."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "edge_service", words[0], "--config", str(self.config), *words[1:]],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def rows(self, query: str) -> list[Any]:
+        """Ask the database on disk."""
+        with sqlite3.connect(f"file:{self.folder}/data/edge_service.db?mode=ro", uri=True) as database:
+            return database.execute(query).fetchall()
 
     @property
     def alive(self) -> bool:

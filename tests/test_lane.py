@@ -260,3 +260,14 @@ def test_a_spool_that_cannot_be_written_holds_delivery_back_and_nothing_is_lost(
     assert bench.states_said()[0] == "blocked"
     assert bench.store.states() == ["delivered"]
     assert len(bench.remote.files) == 1
+
+
+def test_a_destination_closed_for_another_one_is_no_trouble() -> None:
+    bench = Bench()
+    bench.store.add(b"a")
+    bench.remote.trouble = [TryAgainError("stopping", code="stopped")]
+    bench.lane.step()
+    bench.lane.use(bench.remote, Pace(batch_seconds=0.0))
+    bench.lane.step()
+    assert bench.store.states() == ["delivered"]
+    assert bench.states_said() == ["ok"]

@@ -151,7 +151,7 @@ def _decode(data: bytes, shape: Shape) -> bytes:
 
 def _small(data: bytes, shape: Shape, max_side: int) -> Image:
     """An upright copy in colour of at most ``max_side``. Raises BadItemError(damaged)."""
-    from PIL.Image import Resampling  # noqa: PLC0415 (Pillow is loaded when needed)
+    from PIL.Image import Resampling
 
     try:
         with _open(data if shape.jpeg is None else shape.jpeg.bare(data), shape) as image:
@@ -166,7 +166,7 @@ def _small(data: bytes, shape: Shape, max_side: int) -> Image:
 
 def _upright(image: Image, orientation: int) -> Image:
     """Turned and mirrored as EXIF's orientation says."""
-    from PIL.Image import Transpose  # noqa: PLC0415 (Pillow is loaded when needed)
+    from PIL.Image import Transpose
 
     if orientation not in _UPRIGHT:
         return image.copy()

@@ -27,7 +27,7 @@ _QUALITY: Final = 80
 
 def draw_pattern(camera: str, at: datetime, slot: datetime | None = None, number: int = 0) -> bytes:
     """A JPEG of 640x360, about 20 kB, that shows ``camera``, its slot (``extra`` for None), ``at`` and ``number``."""
-    from PIL import ImageDraw  # noqa: PLC0415 (heavy: loaded when the first picture is drawn)
+    from PIL import ImageDraw
 
     image = _background().copy()
     pen = ImageDraw.Draw(image)
@@ -51,7 +51,7 @@ class _JpegFile(io.BytesIO):
 
 @lru_cache(maxsize=1)
 def _background() -> Image:
-    from PIL import Image, ImageDraw  # noqa: PLC0415 (heavy)
+    from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (WIDTH, HEIGHT), "#101820")
     pen = ImageDraw.Draw(image)
@@ -63,7 +63,7 @@ def _background() -> Image:
 
 @lru_cache(maxsize=4)
 def _font(size: int) -> FreeTypeFont | ImageFont:
-    from PIL import ImageFont  # noqa: PLC0415 (heavy)
+    from PIL import ImageFont
 
     return ImageFont.load_default(size)
 
@@ -92,7 +92,7 @@ class PatternCamera:
 
     def start(self) -> None:
         """Listen on a free port and serve in a thread."""
-        from http.server import ThreadingHTTPServer  # noqa: PLC0415 (only the demo and tests need it)
+        from http.server import ThreadingHTTPServer
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
         self._server.daemon_threads = True
@@ -119,7 +119,7 @@ class PatternCamera:
 
 
 def _handler_for(camera: PatternCamera) -> Any:  # noqa: ANN401 (a class made here, its base loaded here)
-    from http.server import BaseHTTPRequestHandler  # noqa: PLC0415 (only the demo and tests need it)
+    from http.server import BaseHTTPRequestHandler
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -42,7 +42,7 @@ class Vault:
 
     def open(self, token: str) -> str:
         """The text again. Raises PersonNeededError(code=secrets_unreadable) when it was sealed with another key."""
-        from cryptography.fernet import InvalidToken  # noqa: PLC0415  heavy, and needed only with secrets
+        from cryptography.fernet import InvalidToken
 
         try:
             return self._opened().decrypt(token.encode()).decode()
@@ -59,7 +59,7 @@ class Vault:
 
     def rotate(self, token: str) -> str:
         """The same secret sealed with the newest key; the caller stores it, then drops the old key."""
-        from cryptography.fernet import InvalidToken  # noqa: PLC0415
+        from cryptography.fernet import InvalidToken
 
         try:
             return self._opened().rotate(token.encode()).decode("ascii")
@@ -71,7 +71,7 @@ class Vault:
 
         Raises PersonNeededError(code=secrets_unreadable) when the key comes from the environment.
         """
-        from cryptography.fernet import Fernet  # noqa: PLC0415
+        from cryptography.fernet import Fernet
 
         if self._given is not None:
             raise PersonNeededError(
@@ -91,7 +91,7 @@ class Vault:
                 self._ring = None
 
     def _opened(self) -> MultiFernet:
-        from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415
+        from cryptography.fernet import Fernet, MultiFernet
 
         with self._lock:
             if self._ring is None:
@@ -105,7 +105,7 @@ class Vault:
             return self._ring
 
     def _text(self) -> str:
-        from cryptography.fernet import Fernet  # noqa: PLC0415
+        from cryptography.fernet import Fernet
 
         try:
             try:

@@ -62,7 +62,7 @@ def fill_parser(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace, hooks: Hooks | None = None) -> int:
     """Print faults and warnings on stderr, what is good on stdout; return the exit code."""
-    hooks = hooks or Hooks()
+    hooks = hooks or _real_hooks(arguments)
     read = read_config(arguments.config, arguments.environ, platform.node())
     notes = [fault.line() for fault in read.warnings]
     try:
@@ -77,6 +77,15 @@ def run(arguments: Namespace, hooks: Hooks | None = None) -> int:
     _tell([*notes, *(fault.line() for fault in (*loaded.warnings, *loaded.overridden, *advice))])
     print(_good(read, loaded))
     return _try_all(hooks.probes(loaded)) if arguments.online else 0
+
+
+def _real_hooks(arguments: Namespace) -> Hooks:
+    from edge_service.cli import probes
+
+    return Hooks(
+        changes=lambda read: probes.changes_beside(arguments, read),
+        probes=lambda loaded: probes.probes(arguments, loaded),
+    )
 
 
 def _changes(read: ConfigRead, hooks: Hooks, notes: list[str]) -> Changes | None:

@@ -6,10 +6,13 @@ Makes text from a LedgerStore; where that comes from is the caller's affair.
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from edge_service.cli.opened import opened
 from edge_service.cli.tables import sums_tables, table
 from edge_service.errors import Fault, SettingsError
 from edge_service.explain import MOST_GAPS, Question, explain, period
@@ -50,11 +53,23 @@ class Sight:
 
 def fill_parser(parser: ArgumentParser) -> None:
     """The options of ``ledger``."""
+    parser.add_argument("--config", metavar="F", help="the file (else EDGE_SERVICE_CONFIG, else ./config.yaml)")
     parser.add_argument("camera", nargs="?", metavar="CAMERA", help="one camera (else: all)")
     parser.add_argument("--from", dest="begin", metavar="T", help="from this time on (else: the local day)")
     parser.add_argument("--to", dest="end", metavar="T", help="up to, not including, this time")
     parser.add_argument("--gaps", action="store_true", help="list what has no frame, and why")
     parser.add_argument("--json", action="store_true", help="print as JSON, as the command explain answers")
+
+
+def run(arguments: Namespace) -> int:
+    """Print the answer and return 0."""
+    with opened(arguments) as node:
+        settings = node.configuration.settings
+        cameras = list(dict.fromkeys((*settings.cameras, *node.store.ledger.cameras())))
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+        sight = Sight(cameras, settings.zone, node.clock.now(), node.running, columns)
+        print(tell(arguments, node.store.ledger, sight))
+    return 0
 
 
 def tell(arguments: Namespace, store: LedgerStore, sight: Sight) -> str:

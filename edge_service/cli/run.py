@@ -30,7 +30,7 @@ def run(arguments: Namespace) -> int:
     environ = arguments.environ
     read = read_config(arguments.config, environ, platform.node())
     settings = read.load().settings
-    start_logging(settings, debug=arguments.debug, more_secrets=read.secrets)
+    mask = start_logging(settings, debug=arguments.debug, more_secrets=read.secrets)
     for fault in read.warnings:
         logging.getLogger(__name__).warning("%s", fault.line())
     service = Service(
@@ -38,6 +38,7 @@ def run(arguments: Namespace) -> int:
         environ,
         reread=lambda: read_config(arguments.config, environ, platform.node()).checked_base(),
         config_path=Path(arguments.config or environ.get("EDGE_SERVICE_CONFIG") or "config.yaml"),
+        mask=mask,
     )
     return run_with_signals(service)
 

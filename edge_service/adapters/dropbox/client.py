@@ -51,7 +51,7 @@ class DropboxClient:
     """One per process and account; all its threads share connections and pauses. ``close`` may be called by any."""
 
     def __init__(self, connections: Connections, tokens: AccessTokens) -> None:
-        self._connections = connections
+        self._connections = connections.share()
         self._tokens = tokens
         self._monotonic = connections.monotonic
         self._lock = threading.Lock()
@@ -147,5 +147,5 @@ class DropboxClient:
         )
 
     def close(self) -> None:
-        """Abort everything; later calls raise TryAgainError(code=stopped)."""
+        """Abort its calls; later ones raise TryAgainError(code=stopped). The shared session stays open."""
         self._connections.close()

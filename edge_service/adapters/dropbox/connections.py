@@ -43,7 +43,9 @@ class Connections:
         """Room for calls at the same time; give it back with ``done``."""
         from edge_service.adapters.dropbox.wire import Line
 
-        line = Line(self.monotonic)
+        return self._keep(Line(self.monotonic))
+
+    def _keep(self, line: Line) -> Line:
         with self._lock:
             self._lines.add(line)
             closed = self._closed
@@ -72,12 +74,40 @@ class Connections:
         result: T = end.value
         return result
 
+    def share(self) -> Connections:
+        """The same session for a part that ends earlier: its ``close`` ends its own calls only."""
+        return _Shared(self)
+
     def close(self) -> None:
         """Abort everything; later calls raise TryAgainError(code=stopped)."""
+        self._stop_lines()
+        if self._session is not None:
+            self._session.close()
+
+    def _stop_lines(self) -> None:
         with self._lock:
             self._closed = True
-            lines, session = list(self._lines), self._session
+            lines = list(self._lines)
         for line in lines:
             line.stop()
-        if session is not None:
-            session.close()
+
+
+class _Shared(Connections):
+    """Lines of its own on the session of another, which may end them too."""
+
+    def __init__(self, whole: Connections) -> None:
+        super().__init__(ca_file=None, monotonic=whole.monotonic)
+        self._whole = whole
+
+    def session(self) -> requests.Session:
+        return self._whole.session()
+
+    def line(self) -> Line:
+        return self._keep(self._whole.line())
+
+    def done(self, line: Line) -> None:
+        super().done(line)
+        self._whole.done(line)
+
+    def close(self) -> None:
+        self._stop_lines()

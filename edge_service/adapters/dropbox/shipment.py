@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge_service.adapters.dropbox import outcomes
@@ -38,6 +39,7 @@ _COMMIT_MOST = 1000
 class _Job:
     piece: Sequence[Outgoing]
     tries: int = 0
+    singles: bool = False
 
 
 @dataclass(slots=True)
@@ -111,15 +113,15 @@ class Shipment:
             looks = sum(out.maybe_there for out in job.piece)
             limits = self._client.limits(size)
             limits["limit_s"] += 10.0 * looks
-            piece, singles = job.piece, self.singles
             self._carrying += 1
-            self._begin_carry(job, limits, piece, singles=singles)
-
-    def _begin_carry(self, job: _Job, limits: dict[str, float], piece: Sequence[Outgoing], *, singles: bool) -> None:
-        self._line.begin("upload", lambda: self._sender.carry(piece, singles=singles), tag=job, **limits)
+            work = partial(self._sender.carry, job.piece, singles=job.singles)
+            self._line.begin("upload", work, tag=job, **limits)
 
     def _queue(self, piece: Sequence[Outgoing]) -> None:
-        self._jobs.extend(_Job([out]) for out in piece) if self.singles else self._jobs.append(_Job(piece))
+        if self.singles:
+            self._jobs.extend(_Job([out], singles=True) for out in piece)
+        else:
+            self._jobs.append(_Job(piece))
 
     def _commit(self) -> None:
         if self._committing is not None or not self._ready or isinstance(self._failure, PersonNeededError):
@@ -150,7 +152,7 @@ class Shipment:
     def _carry_failed(self, job: _Job, error: BaseException) -> list[Outcome]:
         """Nothing of the piece was stored."""
         job.tries += 1
-        if isinstance(error, RouteRefusedError) and not self.singles:
+        if isinstance(error, RouteRefusedError) and not job.singles:
             self.singles = True
             self._queue(job.piece)
         elif isinstance(error, RouteError):  # hash or length mismatch: the bytes were damaged on the way

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from edge_service import link as links
 from edge_service.errors import PersonNeededError, TryAgainError
 from edge_service.link import Attempt, Link, SignIn
+from edge_service.moments import from_ms, to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,7 @@ class SignIns:
             mine = self._current()
             if mine is not None and mine.app_key == key and _redirect(mine) == redirect_uri:
                 return mine
-            sign_in = _new(key, self._now(), redirect_uri)
+            sign_in = _new(key, from_ms(to_ms(self._now())), redirect_uri)
             self._set(sign_in)
         _log.info("A sign-in to Dropbox is open for %d minutes.", links.SIGN_IN_LIFE.total_seconds() // 60)
         self._changed()

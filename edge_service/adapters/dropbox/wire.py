@@ -195,6 +195,8 @@ class Line:
                 item = self._ended.get(timeout=min(until) - at if until else None)
             except queue.Empty:
                 continue
+            if self._stopped:
+                break
             if item is not None and self._calls.pop(id(item[0]), None) is not None:
                 return item[1]
         raise TryAgainError("stopping", code="stopped")

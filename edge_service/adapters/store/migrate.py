@@ -64,11 +64,11 @@ def copy(folder: Path, version: int) -> Path:
 
 def upgrade(path: Path, scripts: Path, target: int) -> None:
     """The child's side: all steps up to ``target`` and the marks, in one transaction."""
-    from alembic.config import Config  # noqa: PLC0415  heavy, and only ever in the child
-    from alembic.runtime.environment import EnvironmentContext  # noqa: PLC0415
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
-    from sqlalchemy import create_engine  # noqa: PLC0415
-    from sqlalchemy.engine import URL  # noqa: PLC0415
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import create_engine
+    from sqlalchemy.engine import URL
 
     config = Config()
     config.set_main_option("script_location", str(scripts))

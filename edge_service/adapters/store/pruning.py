@@ -1,4 +1,4 @@
-"""Keeps the ledger small: old rows of frames go, hours become days; sums and gaps stay for ever. Bounded work a call."""
+"""Keeps the ledger small: old rows of frames go, hours become days; sums and gaps stay. Bounded work a call."""
 
 from __future__ import annotations
 
@@ -94,7 +94,8 @@ class Pruning:
             all_cameras = [(row.id, row.camera) for row in connection.execute(_CAMERAS)]
         more = self._fold(all_cameras, before, zone)
         if not more:  # sums first: a day that ends inside an hour is divided by its rows
-            more = any([self._remove(number, to_ms(before)) for number, _ in all_cameras])
+            removed = [self._remove(number, to_ms(before)) for number, _ in all_cameras]  # of every camera a piece
+            more = any(removed)
         if self._used_bytes() > max_bytes * _HEADROOM:
             more = self._remove_oldest(all_cameras, to_ms(now - _UNTOUCHED)) or more
         return self._shrink() or more

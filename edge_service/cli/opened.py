@@ -1,0 +1,59 @@
+"""The node's settings and database, opened beside a service that may run: what status, ledger and verify start with."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_service.adapters.clock import SystemClock
+from edge_service.adapters.config_files import read_config
+from edge_service.adapters.progress import NotRunningError, read
+from edge_service.adapters.store.opening import Store
+from edge_service.adapters.vault import Vault
+from edge_service.configuration import Configuration, read_changes
+from edge_service.errors import PersonNeededError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedNode:
+    """All that a question needs. ``running`` is true while a service works on this data folder."""
+
+    configuration: Configuration
+    store: Store
+    vault: Vault
+    clock: SystemClock
+    running: bool
+    environ: Mapping[str, str] = field(repr=False)
+
+
+@contextlib.contextmanager
+def opened(arguments: Namespace) -> Iterator[OpenedNode]:
+    """Open, and close again. Raises EdgeServiceError; a data folder that is not there is one clear line."""
+    environ, clock = arguments.environ, SystemClock()
+    found = read_config(arguments.config, environ, platform.node())
+    folder = Path(found.load().settings.data_dir)
+    if not (folder / "edge_service.db").exists():
+        raise PersonNeededError(f"{folder} holds no database: the service has not run here yet", code="disk_error")
+    store = Store(folder)
+    store.open(clock.now(), beside=True)
+    try:
+        vault = Vault(folder, environ.get("EDGE_SERVICE_SECRET_KEY"))
+        loaded = found.load(read_changes(store.memory, vault))
+        yield OpenedNode(Configuration(loaded, store.memory, vault), store, vault, clock, _runs(folder), environ)
+    finally:
+        store.close()
+
+
+def _runs(folder: Path) -> bool:
+    try:
+        read(folder)
+    except NotRunningError:
+        return False
+    return True

@@ -1,0 +1,137 @@
+"""What ``check --online`` tries outside: the broker, every camera, the destination. Changes nothing anywhere."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_service.adapters.broker import client as clients
+from edge_service.adapters.camera import HttpSnapshots
+from edge_service.adapters.clock import SystemClock
+from edge_service.adapters.folder import FolderDestination
+from edge_service.adapters.pictures import PictureLook
+from edge_service.adapters.store.opening import Store
+from edge_service.adapters.vault import Vault
+from edge_service.configuration import read_changes
+from edge_service.errors import EdgeServiceError
+from edge_service.linking import DropboxRoom
+from edge_service.ports import Outbound
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Mapping, Sequence
+
+    from edge_service.adapters.config_files.reading import ConfigRead
+    from edge_service.changes import Changes
+    from edge_service.layers import Loaded
+
+    Probe = Callable[[], tuple[str, bool, str]]
+
+_BROKER_S = 10.0
+
+
+def changes_beside(arguments: Namespace, read: ConfigRead) -> Changes | None:
+    """The changes made over MQTT, from the database of a service that may run; None when there is none."""
+    folder = Path(read.load().settings.data_dir)
+    if not (folder / "edge_service.db").exists():
+        return None
+    store = Store(folder)
+    store.open(SystemClock().now(), beside=True)
+    try:
+        return read_changes(store.memory, Vault(folder, arguments.environ.get("EDGE_SERVICE_SECRET_KEY")))
+    finally:
+        store.close()
+
+
+def probes(arguments: Namespace, loaded: Loaded) -> Sequence[Probe]:
+    """One for the broker, one for each camera, one for the destination."""
+    environ: Mapping[str, str] = arguments.environ
+    ca_file = environ.get("EDGE_SERVICE_CA_FILE")
+    source = HttpSnapshots(loaded.refuses, ca_file=ca_file)
+    look = PictureLook()
+
+    def camera(name: str) -> Probe:
+        def probe() -> tuple[str, bool, str]:
+            settings = loaded.settings.cameras[name]
+            try:
+                picture = look.inspect(source.fetch(name, settings, settings.timeout))
+            except EdgeServiceError as error:
+                return f"camera {name}", False, error.message
+            size = f"{picture.width}x{picture.height}, {len(picture.data)} bytes"
+            return f"camera {name}", True, f"{picture.format}, {size}"
+
+        return probe
+
+    cameras = [camera(name) for name in loaded.settings.cameras]
+    return [
+        lambda: _broker(loaded, ca_file),
+        *cameras,
+        lambda: _destination(loaded, environ),
+    ]
+
+
+def _broker(loaded: Loaded, ca_file: str | None) -> tuple[str, bool, str]:
+    settings = loaded.settings
+    place = clients.Place.of(settings.mqtt.url)
+    answer: list[Any] = []
+    answered = threading.Event()
+
+    def heard(_client: object, _data: object, _flags: object, reason: object, _properties: object) -> None:
+        answer.append(reason)
+        answered.set()
+
+    try:
+        will = Outbound(f"{settings.base}/reply/check", b"")
+        client = clients.make_client(settings.mqtt, f"check-{secrets.token_hex(6)}", will, clients.MQTT5, ca_file)
+        client.on_connect = heard
+        clients.connect(client, place, clients.MQTT5)
+        client.loop_start()
+        answered.wait(_BROKER_S)
+        client.disconnect()
+        client.loop_stop()
+    except (OSError, ValueError) as error:
+        return "broker", False, f"{place.shown}: {error}"
+    if not answer:
+        return "broker", False, f"{place.shown}: no answer within {_BROKER_S:.0f} s"
+    if answer[0].is_failure:
+        return "broker", False, f"{place.shown}: {answer[0]}"
+    return "broker", True, f"{place.shown}: connected"
+
+
+def _destination(loaded: Loaded, environ: Mapping[str, str]) -> tuple[str, bool, str]:
+    settings, clock = loaded.settings, SystemClock()
+    if settings.destination.type == "folder":
+        folder = FolderDestination(Path(settings.destination.path), now=clock.now)
+        return _tried("folder", folder.probe, settings.destination.path)
+    data = Path(settings.data_dir)
+    if not (data / "edge_service.db").exists():
+        return "dropbox", False, "not linked yet: run `edge-service link`"
+    store = Store(data)
+    store.open(clock.now(), beside=True)
+    try:
+        vault = Vault(data, environ.get("EDGE_SERVICE_SECRET_KEY"))
+        room = DropboxRoom.of(
+            lambda: settings,
+            store.memory,
+            vault,
+            post=lambda _report: None,
+            now=clock.now,
+            ca_file=environ.get("EDGE_SERVICE_CA_FILE"),
+        )
+        destination = room.destination(clock.now)
+        found = _tried("dropbox", destination.probe, room.tokens.report().account or "linked")
+        destination.close()
+        room.connections.close()
+        return found
+    finally:
+        store.close()
+
+
+def _tried(name: str, probe: Callable[[], None], good: str) -> tuple[str, bool, str]:
+    try:
+        probe()
+    except EdgeServiceError as error:
+        return name, False, error.message
+    return name, True, good

@@ -1,0 +1,113 @@
+"""``status``: what the service knows, while it runs and while it does not."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from typing import TYPE_CHECKING, Any
+
+from edge_service.adapters.progress import NotRunningError, read_status
+from edge_service.cli.opened import opened
+from edge_service.cli.tables import share, table
+from edge_service.news import News
+from edge_service.node import Node
+from edge_service.topics import Topics
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from edge_service.cli.opened import OpenedNode
+    from edge_service.ports import Outbound
+
+
+def fill_parser(parser: ArgumentParser) -> None:
+    """The options of ``status``."""
+    parser.add_argument("--config", metavar="F", help="the file (else EDGE_SERVICE_CONFIG, else ./config.yaml)")
+    parser.add_argument("--json", action="store_true", help="print {info, state, link, cameras}")
+
+
+def run(arguments: Namespace) -> int:
+    """Print what is known and return 0."""
+    with opened(arguments) as node:
+        status = _of_service(node) if node.running else None
+        status = status or _of_database(node)
+        overridden = [fault.line() for fault in node.configuration.loaded.overridden]
+        running = node.running
+    if arguments.json:
+        print(json.dumps(status, indent=2))
+        return 0
+    print("running" if running else "not running: this is what the database knows")
+    print(text_of(status))
+    for line in overridden:
+        print(line)
+    return 0
+
+
+class _Nobody:
+    """No broker: what is offered is only looked at."""
+
+    def publish(self, message: Outbound) -> bool:
+        """Never sent."""
+        del message
+        return False
+
+
+def _of_service(node: OpenedNode) -> dict[str, Any] | None:
+    """What the running service wrote down in memory; None when it has just started or ended."""
+    try:
+        status = dict(read_status(node.configuration.settings.data_dir))
+    except NotRunningError:
+        return None
+    return status if status.get("state") else None
+
+
+def _of_database(node: OpenedNode) -> dict[str, Any]:
+    settings, store, now = node.configuration.settings, node.store, node.clock.now()
+    mqtt = settings.mqtt
+    topics = Topics(mqtt.base_topic, settings.node, mqtt.discovery_prefix, mqtt.birth_topic)
+    news = News(
+        topics,
+        _Nobody(),
+        node.configuration,
+        Node(now),
+        (store.frames, store.ledger, store.memory),
+        time.monotonic,
+        platform.node(),
+    )
+    news.refresh(now)
+    found: dict[str, Any] = news.snapshot()
+    found["state"]["capture"] = "stopped" if store.ledger.halted(None) else "running"
+    if settings.destination.type == "folder":
+        found["state"]["link"] = found["link"]["state"] = "not_needed"
+    return found
+
+
+def text_of(status: dict[str, Any]) -> str:
+    """For people."""
+    state, cameras = status["state"], status["cameras"]
+    queue, upload = state["queue"], state["upload"]
+    lines = [
+        state["message"],
+        f"capture   {state['capture']}",
+        f"link      {state['link']}",
+        f"delivery  {upload['state']}" + (f": {upload['last_error']['message']}" if upload["last_error"] else ""),
+        f"waiting   {queue['frames']} frames, {queue['bytes']} bytes",
+        f"problems  {', '.join(state['problems']) or 'none'}",
+    ]
+    rows = [
+        (
+            name,
+            camera["capture"],
+            camera["last_result"] or "-",
+            camera["captured_at"] or "-",
+            camera["counts"]["kept"],
+            camera["counts"]["delivered"],
+            share(camera["today"]["completeness"]),
+            ", ".join(camera["problems"]) or "-",
+        )
+        for name, camera in cameras.items()
+        if camera
+    ]
+    head = ("camera", "capture", "last", "captured", "kept", "delivered", "today", "problems")
+    return "\n".join((*lines, "", table(head, rows))) if rows else "\n".join(lines)

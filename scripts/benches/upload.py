@@ -1,0 +1,167 @@
+"""What delivery of many frames costs: our lane with the real spool beside a plain files_upload loop in the same run.
+
+Emulator and each way are processes of their own. ``python scripts/benches/upload.py [--frames N] [--size BYTES]``.
+The emulator's write lock (20 ms a commit, 2 ms a file) is assumed: the real one is unpublished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from edge_service.adapters.delivery import DeliveryThread
+from edge_service.adapters.dropbox.client import DropboxClient
+from edge_service.adapters.dropbox.connections import Connections
+from edge_service.adapters.dropbox.upload import DropboxDestination
+from edge_service.adapters.store.opening import Store
+from edge_service.batching import Pace
+from edge_service.errors import PersonNeededError
+from edge_service.frame import NewFrame, Picture
+from edge_service.housekeeping import Housekeeping
+from edge_service.lane import Clocks, Lane
+from edge_service.retention import SpoolLimits
+from tests.dropbox_emulator.bench import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge_service.messages import DeliveryReport
+
+_BEGIN = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+class _Token:
+    """One access token, given beforehand."""
+
+    def access(self) -> str:
+        return os.environ["BENCH_TOKEN"]
+
+    def spoiled(self, token: str) -> None:
+        raise PersonNeededError(f"a token of {len(token)} letters was not accepted", code="revoked")
+
+    def refused(self, error: PersonNeededError) -> None:
+        raise error
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(time.time(), UTC)
+
+
+def _pictures(count: int, size: int) -> Iterator[bytes]:
+    """One at a time: they must not count as memory of the way that is measured."""
+    return (random.Random(number).randbytes(size) for number in range(count))  # noqa: S311
+
+
+def _result(count: int, took: float, cpu: float) -> dict[str, float]:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"per_s": count / took, "cpu_ms": cpu / count * 1000, "rss_mb": peak}
+
+
+def ours(count: int, size: int) -> dict[str, float]:
+    """The lane: claim, read and check, send, receipt, each on the real store."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        store.open(_BEGIN)
+        for number, data in enumerate(_pictures(count, size)):
+            at = _BEGIN + timedelta(seconds=5 * number)
+            picture = Picture(data, "jpeg", 1280, 720)
+            frame = NewFrame(camera="porch", segment=1, slot_at=at, captured_at=at, picture=picture)
+            store.frames.keep(frame, lambda number: f"/ours/{number:05d}.jpg")
+        connections = Connections(ca_file=Path(os.environ["EDGE_SERVICE_CA_FILE"]), monotonic=time.monotonic)
+        destination = DropboxDestination(DropboxClient(connections, _Token()), now=_now, monotonic=time.monotonic)
+        destination.find("/nothing")  # the SDK is loaded and the connection open, as for the loop
+        left, done = [count], threading.Event()
+
+        def post(report: DeliveryReport) -> None:
+            left[0] -= len(report.delivered)
+            if left[0] <= 0:
+                done.set()
+
+        limits = SpoolLimits(max_bytes=10**12)
+        house = Housekeeping(store.frames, limits, cameras=lambda: ["porch"], free_bytes=lambda: 10**12)
+        clocks = Clocks(_now, time.monotonic, random.random, ZoneInfo("UTC"))
+        lane = Lane(house, destination, post=post, clocks=clocks, pace=Pace(batch_seconds=2.0))
+        thread = DeliveryThread(lane, died=lambda name, error: sys.exit(f"{name}: {error!r}"))
+        cpu, begin = time.process_time(), time.monotonic()
+        thread.start()
+        if not done.wait(120):
+            raise SystemExit(f"{left[0]} frames were not delivered")
+        result = _result(count, time.monotonic() - begin, time.process_time() - cpu)
+        thread.stop()
+        destination.close()
+        thread.join(5)
+        store.close()
+    return result
+
+
+def loop(count: int, size: int) -> dict[str, float]:
+    """One files_upload after the other, the pictures in files, as a script would do it."""
+    import dropbox  # noqa: PLC0415 (its hosts are in the environment)
+
+    with tempfile.TemporaryDirectory() as folder:
+        for number, data in enumerate(_pictures(count, size)):
+            (Path(folder) / f"{number:05d}.jpg").write_bytes(data)
+        client = dropbox.Dropbox(os.environ["BENCH_TOKEN"], ca_certs=os.environ["EDGE_SERVICE_CA_FILE"])
+        client.check_user("x")
+        cpu, begin = time.process_time(), time.monotonic()
+        for path in sorted(Path(folder).iterdir()):
+            client.files_upload(path.read_bytes(), f"/loop/{path.name}", mute=True)
+        return _result(count, time.monotonic() - begin, time.process_time() - cpu)
+
+
+def run(way: str, given: argparse.Namespace, environment: dict[str, str]) -> dict[str, float]:
+    """One way in a fresh process."""
+    command = [sys.executable, __file__, "--way", way, "--frames", str(given.frames), "--size", str(given.size)]
+    clean = {name: value for name, value in os.environ.items() if name not in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")}
+    done = subprocess.run(
+        command, env=clean | environment, stdout=subprocess.PIPE, check=True, text=True, cwd=sys.path[0]
+    )
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def main() -> int:
+    """Print a table; exit 1 when a bar of the project is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--size", type=int, default=300_000)
+    parser.add_argument("--way", choices=["ours", "loop"])
+    given = parser.parse_args()
+    if given.way:
+        print(json.dumps({"ours": ours, "loop": loop}[given.way](given.frames, given.size)))
+        return 0
+    good = True
+    print(f"{'way':6} {'latency':>8} {'files/s':>8} {'CPU ms/file':>12} {'peak RSS MB':>12}")
+    for latency in (0.0, 0.08):
+        server = Server()
+        try:
+            server.admin("POST", "behaviour", latency=latency, lock_s=0.02, per_entry_s=0.002)
+            environment = server.environment | {"BENCH_TOKEN": server.admin("POST", "grant")["access_token"]}
+            found = {way: run(way, given, environment) for way in ("ours", "loop")}
+        finally:
+            server.stop()
+        for way, row in found.items():
+            print(f"{way:6} {latency:8.2f} {row['per_s']:8.1f} {row['cpu_ms']:12.2f} {row['rss_mb']:12.0f}")
+        mine, plain = found["ours"], found["loop"]
+        times = mine["per_s"] / plain["per_s"]
+        print(f"       {times:.1f} times the loop")
+        good = good and mine["rss_mb"] <= 150 and mine["cpu_ms"] < plain["cpu_ms"] and (latency == 0 or times >= 10)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
