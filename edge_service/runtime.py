@@ -69,6 +69,8 @@ MOST_WORKERS = 256
 STOP_S = 7.0
 FLIGHT_GRACE_S = 2.0
 PRUNE_EVERY_S = 3600.0
+CHECK_LINK_EVERY_S = 86400.0
+"""A dead sign-in is found by this before the next frame finds it."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -435,6 +437,7 @@ class Service:
         """Try to deliver now."""
         self.control.retry_when_reported(ticket)
         self.lane.report_next()
+        self.room.tokens.retry()
         self.delivery.retry()
 
     def unlink(self, ticket: Ticket, now: datetime) -> Outcome | None:
@@ -502,13 +505,21 @@ class Service:
         """Addresses inside are for cameras whose host the file itself names."""
         return self.configuration.loaded.refuses(camera, address)
 
+    def _check_link(self) -> None:
+        if self.configuration.settings.destination.type == "dropbox" and self.room.tokens.link is not None:
+            self._errand("check", self.room.tokens.check, lambda _done, _at: None)
+
     def _keep(self) -> None:
         """Marks of progress every 5 s, the ledger's size now and then."""
         prune_at = time.monotonic() + 60.0
+        check_at = time.monotonic() + CHECK_LINK_EVERY_S
         while not self._stop.wait(5.0):
             self.progress.write()
             if not self.progress.silent():
                 self._watchdog.alive()
+            if time.monotonic() >= check_at:
+                check_at = time.monotonic() + CHECK_LINK_EVERY_S
+                self._check_link()
             if time.monotonic() >= prune_at:
                 ledger = self.configuration.settings.ledger
                 zone = self.configuration.settings.zone

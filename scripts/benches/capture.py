@@ -115,7 +115,9 @@ def lateness(seconds: float) -> tuple[str, str]:
     for camera in cameras.values():
         camera.stop()
     late = sorted(row[0] for row in rows)
-    text = f"p50 {late[len(late) // 2]} ms, p99 {late[int(len(late) * 0.99)]} ms, max {late[-1]} ms ({len(late)} frames)"
+    text = (
+        f"p50 {late[len(late) // 2]} ms, p99 {late[int(len(late) * 0.99)]} ms, max {late[-1]} ms ({len(late)} frames)"
+    )
     return "slot to complete picture, 20 cameras at 5 s", text
 
 
