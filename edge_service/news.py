@@ -167,9 +167,12 @@ class News:
         self._memory.announce(set(self._wanted_topics()) - self._memory.announced())
 
     def _wanted_topics(self) -> set[str]:
-        wanted = set(self._topics.retained())
-        for camera in self._settings.cameras:
-            wanted.update(self._topics.retained(camera))
+        wanted: set[str] = set()
+        for device in (None, *self._settings.cameras):
+            wanted.update(self._topics.retained(device))
+            discovery = self._topics.discovery(device)
+            if discovery is not None:
+                wanted.add(discovery)
         return wanted
 
     def _clear_leftovers(self) -> None:
@@ -190,10 +193,10 @@ class News:
         discovery = self._topics.discovery(camera)
         self._dirty.pop(camera, None)
         self._outbox.forget(topics)
-        self._announcer.remove(discovery, [topic for topic in topics if topic != discovery], self._monotonic())
+        self._announcer.remove(discovery, topics, self._monotonic())
         self._send(self._announcer.take(self._monotonic()))
         if self._connected:
-            self._memory.announce((), topics)
+            self._memory.announce((), (*topics, *((discovery,) if discovery else ())))
 
     # --- states ---
 

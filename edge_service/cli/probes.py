@@ -15,7 +15,7 @@ from edge_service.adapters.pictures import PictureLook
 from edge_service.adapters.store.opening import Store
 from edge_service.adapters.vault import Vault
 from edge_service.configuration import read_changes
-from edge_service.errors import EdgeServiceError
+from edge_service.errors import EdgeServiceError, SettingsError
 from edge_service.linking import DropboxRoom
 from edge_service.ports import Outbound
 
@@ -34,7 +34,10 @@ _BROKER_S = 10.0
 
 def changes_beside(arguments: Namespace, read: ConfigRead) -> Changes | None:
     """The changes made over MQTT, from the database of a service that may run; None when there is none."""
-    folder = Path(read.load().settings.data_dir)
+    try:
+        folder = Path(read.load().settings.data_dir)
+    except SettingsError:
+        return None  # the same faults are told without the changes
     if not (folder / "edge_service.db").exists():
         return None
     store = Store(folder)

@@ -52,8 +52,8 @@ def frame_price(shots: int) -> list[tuple[str, str]]:
     server = subprocess.Popen(
         [sys.executable, str(fetch_script), "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    assert server.stdin is not None
-    assert server.stdout is not None
+    assert server.stdin is not None  # noqa: S101 - a pipe
+    assert server.stdout is not None  # noqa: S101 - a pipe
     server.stdin.write(data)
     server.stdin.close()
     port = int(server.stdout.readline())

@@ -103,17 +103,19 @@ def _there(emulator: DropboxEmulator) -> dict[str, str]:
     return {path: file.content_hash for path, file in emulator.files().items()}
 
 
+@pytest.mark.alone
+@pytest.mark.timeout(300)
 def test_a_random_mix_of_all_faults_loses_nothing_and_stores_nothing_twice(rig: Rig) -> None:
     emulator = rig.node.emulator
     logging.getLogger("edge_service").setLevel(logging.ERROR)
-    rig.keep(400)
+    rig.keep(200)
     for kind in KINDS:
         emulator.order(kind, times=None, probability=0.02, retry_after=0.2)
     for kind in DONE:
         emulator.order(kind, times=None, probability=0.02, done=True)
     for error in ("too_many_write_operations", "lookup_failed/not_found", "path/operation_suppressed"):
         emulator.order("write_error", times=None, probability=0.01, error=error)
-    rig.run_until(rig.empty)
+    rig.run_until(rig.empty, 200)
     there = _there(emulator)
     assert len(there) == 400
     assert rig.receipts() == there
