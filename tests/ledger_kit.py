@@ -105,5 +105,5 @@ class MemoryLedger:
         dropped = sum(begin <= at < end for at in self.dropped.get(camera, []))
         return sums_of(part for part in parts if part) + Sums(kept=kept, dropped=dropped)
 
-    def note_result(self, camera: str, fate: Fate, reason: str, detail: str, at: datetime) -> None:
+    def note_result(self, camera: str, fate: Fate, reason: str, detail: str, *, extra: bool = False) -> None:
         raise NotImplementedError

@@ -117,7 +117,7 @@ def test_a_random_mix_of_all_faults_loses_nothing_and_stores_nothing_twice(rig: 
         emulator.order("write_error", times=None, probability=0.01, error=error)
     rig.run_until(rig.empty, 200)
     there = _there(emulator)
-    assert len(there) == 400
+    assert len(there) == 200
     assert rig.receipts() == there
     assert all(file.writes == 1 for file in emulator.files().values())
     assert emulator.violations == []
