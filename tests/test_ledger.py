@@ -193,23 +193,6 @@ NIGHTS = {
 }
 
 
-@settings(max_examples=250, deadline=None)
-@given(
-    zone=st.sampled_from(ZONES),
-    night=st.integers(0, 1),
-    takes=st.sampled_from([2, 40, 700]),
-    keys=cameras(),
-    happenings=st.lists(st.tuples(st.integers(0, 1500), events()), max_size=8),
-)
-def test_every_slot_around_a_zone_change_has_exactly_its_one_fate(
-    zone: str, night: int, takes: int, keys: dict[str, Any], happenings: list[tuple[int, tuple[str, int, Any]]]
-) -> None:
-    begin = utc(NIGHTS[zone][night]) - 2 * A_DAY + timedelta(milliseconds=123)
-
-    node = SimulatedNode(camera(**keys), ZoneInfo(zone), begin, takes=timedelta(seconds=takes))
-    simulate(node, begin + 4 * A_DAY, happenings)
-
-
 @pytest.mark.parametrize("zone", ZONES)
 @settings(max_examples=8, deadline=None)
 @given(
