@@ -57,7 +57,7 @@ def run(arguments: Namespace) -> int:
     from edge_service.adapters.clock import SystemClock
     from edge_service.adapters.embedded_broker import EmbeddedBroker
     from edge_service.adapters.test_pattern import PatternCamera
-    from edge_service.runtime import Service
+    from edge_service.runtime.service import Service
 
     folder = _folder(arguments.data_dir)
     clock = SystemClock()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edge_service.adapters.config_files import read_config
 from edge_service.log_text import Mask, formatter_for
 from edge_service.redaction import secret_values
-from edge_service.runtime import Service, run_with_signals
+from edge_service.runtime.service import Service, run_with_signals
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

@@ -1,0 +1,101 @@
+"""What commands move beyond the slots (:class:`edge_service.deeds.Reach`): users of settings, the link."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from edge_service.batching import Pace
+from edge_service.redaction import secret_values
+from edge_service.retention import SpoolLimits
+from edge_service.runtime.destination import make_destination
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from edge_service.desk import Ticket
+    from edge_service.replies import Outcome
+    from edge_service.runtime.parts import Parts
+
+
+def learn_secrets(parts: Parts) -> None:
+    """What is secret in the settings in force shall not appear in logs."""
+    if parts.mask is not None:
+        parts.mask.learn(secret_values(parts.configuration.settings))
+
+
+class Reach:
+    """Called by the control thread."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    # --- settings ---
+
+    def apply(self, changed: tuple[str, ...], now: datetime) -> None:
+        """Everybody who uses a changed setting takes it up."""
+        parts, settings = self._parts, self._parts.configuration.settings
+        learn_secrets(parts)
+        tops = {path.partition(".")[0] for path in changed}
+        if "log" in tops:
+            logging.getLogger().setLevel(settings.log.level.upper())
+        if "cameras" in tops:
+            self._apply_cameras(changed, now)
+        if tops & {"destination", "upload"}:
+            parts.destination.close()
+            parts.destination = make_destination(parts)
+            parts.lane.use(parts.destination, Pace.of(settings.upload))
+        parts.housekeeping.limits = SpoolLimits.of(settings.spool)
+        parts.delivery.retry()
+        parts.news.announce()
+        parts.news.offer_config()
+        parts.news.event(None, "config_changed", now, rev=parts.configuration.rev, changed=list(changed))
+        parts.news.changed(None)
+
+    def _apply_cameras(self, changed: tuple[str, ...], now: datetime) -> None:
+        parts, cameras = self._parts, self._parts.configuration.settings.cameras
+        touched = {path.split(".")[1] for path in changed if path.startswith("cameras.")}
+        if "cameras" in changed:
+            touched |= set(cameras) | set(parts.slots.names())
+        for name in sorted(touched):
+            parts.source.forget(name)
+            if name in cameras:
+                parts.slots.put(name, cameras[name], now)
+                parts.news.changed(name)
+            else:
+                parts.slots.remove(name, now)
+                parts.news.forget_camera(name)
+        parts.broker.listen_to(cameras)
+        parts.news.note_topics()
+
+    # --- delivery and link ---
+
+    def retry_delivery(self, ticket: Ticket) -> None:
+        """Try to deliver now."""
+        parts = self._parts
+        parts.control.retry_when_reported(ticket)
+        parts.lane.report_next()
+        parts.room.tokens.retry()
+        parts.delivery.retry()
+
+    def unlink(self, ticket: Ticket, now: datetime) -> Outcome | None:
+        """Revoke and forget the sign-in."""
+        del now
+        return self._parts.linking.unlink(self._parts.store.frames.queue().frames, ticket)
+
+    def open_sign_in(self, ticket: Ticket, now: datetime) -> Outcome | None:
+        """Open a sign-in."""
+        return self._parts.linking.open_sign_in(ticket, now)
+
+    def take_code(self, code: str, ticket: Ticket, now: datetime) -> Outcome | None:
+        """Finish a sign-in with a pasted code."""
+        return self._parts.linking.take_code(code, ticket, now)
+
+    def reset(self, now: datetime) -> None:
+        """Forget sign-ins, the link and command ids."""
+        del now
+        parts = self._parts
+        parts.room.sign_ins.close()
+        if parts.room.tokens.link is not None:
+            parts.errand("unlink", parts.room.tokens.unlink, lambda _done, _at: None)
+        parts.store.memory.forget_commands()

@@ -1,0 +1,201 @@
+"""Makes all parts and introduces them to each other. Decides nothing and starts nothing."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import random
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_service import messages
+from edge_service.adapters.broker import MqttBroker
+from edge_service.adapters.camera import HttpSnapshots
+from edge_service.adapters.delivery import DeliveryThread
+from edge_service.adapters.disk import free_bytes
+from edge_service.adapters.pictures import PictureLook
+from edge_service.adapters.progress import Progress
+from edge_service.adapters.store.opening import Store
+from edge_service.adapters.ticker import Ticker
+from edge_service.adapters.vault import Vault
+from edge_service.batching import Pace
+from edge_service.capture import Capture, Stamp
+from edge_service.clocks import Trust
+from edge_service.configuration import Configuration, read_changes
+from edge_service.control import Control
+from edge_service.crew import Crew
+from edge_service.deeds import Deeds
+from edge_service.desk import Desk
+from edge_service.errors import EdgeServiceError, PersonNeededError
+from edge_service.gate import Gate
+from edge_service.housekeeping import Housekeeping
+from edge_service.lane import Clocks, Lane
+from edge_service.linking import DropboxRoom, Linking
+from edge_service.news import News
+from edge_service.node import Node
+from edge_service.retention import SpoolLimits
+from edge_service.runtime.destination import make_destination
+from edge_service.runtime.reach import Reach, learn_secrets
+from edge_service.runtime.world import World
+from edge_service.shots import Shots
+from edge_service.slots import Slots
+from edge_service.topics import Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from edge_service.capture import Order
+    from edge_service.changes import Changes
+    from edge_service.layers import Loaded
+    from edge_service.runtime.parts import Parts
+
+log = logging.getLogger(__name__)
+
+MOST_WORKERS = 256
+"""As many as there may be cameras: none waits for another."""
+
+
+def open_store(parts: Parts, load: Callable[[Changes | None], Loaded], now: datetime) -> None:
+    """Open the data folder and put the settings in force. Raises EdgeServiceError when that cannot be."""
+    parts.data_dir = Path(load(None).settings.data_dir)
+    parts.store = Store(parts.data_dir, on_death=lambda problem: parts.died("store", problem))
+    parts.opened = parts.store.open(now)
+    parts.vault = Vault(parts.data_dir, parts.environ.get("EDGE_SERVICE_SECRET_KEY"))
+    parts.node = Node(now)
+    try:
+        loaded = load(read_changes(parts.store.memory, parts.vault))
+    except PersonNeededError as problem:
+        log.error("%s", problem.message)  # noqa: TRY400 - for people, who act on it
+        parts.node.standing.add(problem.code)
+        loaded = load(None)
+    parts.configuration = Configuration(loaded, parts.store.memory, parts.vault)
+    parts.configuration.start()
+    learn_secrets(parts)
+
+
+def wire(parts: Parts) -> None:
+    """Make everything else."""
+    settings = parts.configuration.settings
+    parts.topics = Topics(
+        settings.mqtt.base_topic, settings.node, settings.mqtt.discovery_prefix, settings.mqtt.birth_topic
+    )
+    parts.ca_file = parts.environ.get("EDGE_SERVICE_CA_FILE")
+    parts.progress = Progress(parts.data_dir, parts.config_path)
+    _control(parts)
+    _capture(parts)
+    _link(parts)
+    _delivery(parts)
+
+
+def _control(parts: Parts) -> None:
+    settings, store = parts.configuration.settings, parts.store
+    parts.broker = MqttBroker(
+        settings.mqtt,
+        parts.topics,
+        lambda message: parts.control.post(message),
+        backlog=lambda: parts.control.inbox.qsize(),
+        extra_ca=parts.ca_file,
+    )
+    newest = max((r.captured_at for r in store.ledger.cameras().values() if r.captured_at), default=None)
+    parts.trust = Trust(newest)
+    world = World(parts)
+    parts.control = Control(parts.node, parts.configuration, parts.topics, parts.broker, world, parts.trust)
+    parts.ticker = Ticker(parts.control.fire, parts.clock)
+    parts.news = News(
+        parts.topics,
+        parts.broker,
+        parts.configuration,
+        parts.node,
+        (store.frames, store.ledger, store.memory),
+        time.monotonic,
+        platform.node(),
+    )
+    parts.errands = Crew("errand", 2, parts.died)
+    parts.errand = _errands(parts)
+
+
+def _errands(parts: Parts) -> Callable[..., None]:
+    def errand(name: str, work: Callable[[], object], then: Callable[[messages.ErrandDone, datetime], None]) -> None:
+        token = parts.control.expect(then)
+
+        def job() -> None:
+            problem: EdgeServiceError | None = None
+            try:
+                work()
+            except EdgeServiceError as error:
+                problem = error
+            parts.control.post(messages.ErrandDone(name, token, {}, problem))
+
+        parts.errands.submit(job)
+
+    return errand
+
+
+def _capture(parts: Parts) -> None:
+    settings, store = parts.configuration.settings, parts.store
+    parts.source = HttpSnapshots(
+        lambda camera, at: parts.configuration.loaded.refuses(camera, at), ca_file=parts.ca_file
+    )
+    parts.crew = Crew("capture", MOST_WORKERS, parts.died)
+    capture = Capture(parts.source, PictureLook(), store.frames, lambda: _stamp(parts))
+    gate = Gate(lambda: parts.configuration.settings.spool, store.frames, parts.node, parts.news, now=parts.clock.now)
+
+    def submit(order: Order) -> None:
+        parts.crew.submit(lambda: parts.control.post(capture.take(order)))
+
+    parts.shots = Shots(
+        lambda: parts.configuration.settings,
+        store.ledger,
+        parts.news,
+        submit=submit,
+        refuse=gate.reason,
+        kept=lambda _frame: parts.delivery.wake(),
+    )
+    parts.slots = Slots(store.ledger, parts.ticker, parts.shots, zone=settings.zone, location=settings.location)
+    parts.news.know(parts.slots, parts.shots)
+    deeds = Deeds(parts.configuration, parts.slots, parts.shots, parts.news, store.ledger, Reach(parts))
+    desk = Desk(parts.topics, store.memory, parts.control, deeds.handlers())
+    parts.control.meet(parts.slots, parts.shots, parts.news, desk, parts.ticker)
+
+
+def _stamp(parts: Parts) -> Stamp:
+    reading = parts.clock.read()
+    return Stamp(reading.wall, reading.boot_ms, reading.boot_id, parts.control.unsure)
+
+
+def _link(parts: Parts) -> None:
+    parts.room = DropboxRoom.of(
+        lambda: parts.configuration.settings,
+        parts.store.memory,
+        parts.vault,
+        post=parts.control.post,
+        now=parts.clock.now,
+        ca_file=parts.ca_file,
+    )
+    parts.linking = Linking(
+        lambda: parts.configuration.settings,
+        parts.room,
+        errand=parts.errand,
+        changed=lambda: parts.news.changed(None),
+        linked=lambda: parts.delivery.retry(),
+    )
+
+
+def _delivery(parts: Parts) -> None:
+    settings = parts.configuration.settings
+    parts.housekeeping = Housekeeping(
+        parts.store.frames,
+        SpoolLimits.of(settings.spool),
+        cameras=parts.store.ledger.cameras,
+        free_bytes=lambda: free_bytes(parts.data_dir) or 0,
+    )
+    parts.destination = make_destination(parts)
+    clocks = Clocks(parts.clock.now, time.monotonic, random.random, settings.zone)
+    parts.lane = Lane(
+        parts.housekeeping, parts.destination, post=parts.control.post, clocks=clocks, pace=Pace.of(settings.upload)
+    )
+    parts.delivery = DeliveryThread(
+        parts.lane, died=parts.died, progress=lambda: parts.progress.mark("delivery", waiting=True)
+    )
