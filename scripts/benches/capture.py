@@ -1,11 +1,10 @@
 """A durable frame's price beside the sum of its parts in the same run, and how late frames are with 20 cameras at 5 s.
 
-``python scripts/benches/capture.py [--shots N] [--seconds S]``. The camera is a process of its own: only our CPU counts.
+The camera is a process of its own: only our CPU counts.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import sqlite3
@@ -15,6 +14,7 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -22,12 +22,17 @@ from edge_service.adapters.camera import HttpSnapshots
 from edge_service.adapters.clock import SystemClock
 from edge_service.adapters.store.opening import Store
 from edge_service.adapters.test_pattern import PatternCamera
-from edge_service.cli.tables import table
 from edge_service.content_hash import content_hash
 from edge_service.frame import NewFrame, Picture
 from edge_service.settings import CameraSettings
+from scripts import figures
 from scripts.benches.fetch import a_picture, cpu_ms
+from scripts.figures import Figure
 from tests.service_kit import ServiceProcess, wait_until
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
 
 _BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -45,8 +50,8 @@ def write_durably(folder: Path, data: bytes) -> None:
     os.close(handle)
 
 
-def frame_price(shots: int) -> list[tuple[str, str]]:
-    """Rows of the first table."""
+def frame_price(shots: int) -> Iterator[Figure]:
+    """The parts, each alone, and the whole beside their sum."""
     data = a_picture(1920, 1080, 48)
     fetch_script = Path(__file__).with_name("fetch.py")
     server = subprocess.Popen(
@@ -90,11 +95,14 @@ def frame_price(shots: int) -> list[tuple[str, str]]:
     server.kill()
     server.wait()
     floor = sum(parts.values())
-    rows = [(what, f"{ms:.2f}") for what, ms in parts.items()]
-    return [*rows, ("sum of parts", f"{floor:.2f}"), ("durable frame", f"{whole:.2f} ({whole / floor:.2f}x)")]
+    for what, ms in parts.items():
+        yield Figure(what=what, value=ms, unit="CPU ms")
+    yield Figure(
+        what="durable frame, 1080p of about 500 kB", value=whole, unit="CPU ms", beside=floor, beside_name="its parts"
+    )
 
 
-def lateness(seconds: float) -> tuple[str, str]:
+def lateness(seconds: float) -> Iterator[Figure]:
     """Slot to complete picture in the whole service, 20 cameras at 5 s: fetch and look included."""
     cameras = {f"cam{n:02d}": PatternCamera(f"cam{n:02d}", SystemClock().now, 5) for n in range(20)}
     for camera in cameras.values():
@@ -115,21 +123,21 @@ def lateness(seconds: float) -> tuple[str, str]:
     for camera in cameras.values():
         camera.stop()
     late = sorted(row[0] for row in rows)
-    text = (
-        f"p50 {late[len(late) // 2]} ms, p99 {late[int(len(late) * 0.99)]} ms, max {late[-1]} ms ({len(late)} frames)"
-    )
-    return "slot to complete picture, 20 cameras at 5 s", text
+    for name, value in (("p50", late[len(late) // 2]), ("p99", late[int(len(late) * 0.99)]), ("max", late[-1])):
+        yield Figure(what=f"slot to complete picture, 20 cameras at 5 s, {name}", value=value, unit="ms")
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser()
+def options(parser: argparse.ArgumentParser) -> None:
+    """Sizes of the run."""
     parser.add_argument("--shots", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=30)
-    options = parser.parse_args()
-    print(table(("part, 1080p JPEG of about 500 kB", "CPU ms"), frame_price(options.shots)))
-    print(table(("what", "figure"), [lateness(options.seconds)]))
+
+
+def measure(given: argparse.Namespace) -> Iterator[Figure]:
+    """Both parts."""
+    yield from frame_price(20 if given.quick else given.shots)
+    yield from lateness(11 if given.quick else given.seconds)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(figures.main(__doc__, measure, options))

@@ -1,11 +1,10 @@
 """What one picture costs in CPU: our fetch beside requests' own ways in the same run, the look, the preview.
 
-The camera is a process of its own, so only our side is counted. ``python scripts/benches/fetch.py [--shots N]``.
+The camera is a process of its own, so only our side is counted.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import socket
 import subprocess
@@ -22,12 +21,12 @@ from PIL import Image
 from edge_service.adapters.camera import HttpSnapshots
 from edge_service.adapters.pictures import PictureLook
 from edge_service.settings import CameraSettings
+from scripts import figures
+from scripts.figures import Figure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Row = tuple[str, str, str]
-"""what, CPU ms, remark"""
+    import argparse
+    from collections.abc import Callable, Iterator
 
 _ROUNDS = 3
 _SIZES = ((640, 360, 70), (1920, 1080, 48), (3840, 2160, 70))
@@ -68,7 +67,7 @@ def serve() -> None:
                     sock.sendall(answer)
 
 
-def fetch_rows(picture: bytes, shots: int) -> list[Row]:
+def fetch_figures(name: str, picture: bytes, shots: int) -> Iterator[Figure]:
     """Our fetch beside requests with ``.content`` and with a raw read that checks nothing."""
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, __file__, "--serve"], stdin=pipe, stdout=pipe) as camera:
@@ -79,20 +78,22 @@ def fetch_rows(picture: bytes, shots: int) -> list[Row]:
         url = f"http://127.0.0.1:{int(camera.stdout.readline())}/"
         settings = CameraSettings(source=url)
         ours = HttpSnapshots(lambda *_: False)
-        costs = {"fetch (ours)": cpu_ms(lambda: ours.fetch("bench", settings, 10), shots)}
+        cost = cpu_ms(lambda: ours.fetch("bench", settings, 10), shots)
         ours.close()
         with requests.Session() as session:
-            costs["requests Session .content"] = cpu_ms(lambda: session.get(url, timeout=10).content, shots)
+            plain = cpu_ms(lambda: session.get(url, timeout=10).content, shots)
         with requests.Session() as session:
             session.trust_env = False
             limit = len(picture) + 1
-            read = cpu_ms(lambda: session.get(url, timeout=10, stream=True).raw.read(limit), shots)
-            costs["requests stream + raw.read"] = read
+            raw = cpu_ms(lambda: session.get(url, timeout=10, stream=True).raw.read(limit), shots)
         camera.terminate()
-    return [(name, f"{cost:.2f}", f"{len(picture) / 1000:.0f} kB") for name, cost in costs.items()]
+    yield Figure(
+        what=f"fetch, {name}", value=cost, unit="CPU ms", beside=raw, beside_name="requests, raw.read, no check"
+    )
+    yield Figure(what=f"fetch, {name}, again", value=cost, unit="CPU ms", beside=plain, beside_name="requests .content")
 
 
-def look_rows(picture: bytes, shots: int) -> list[Row]:
+def look_figures(name: str, picture: bytes, shots: int) -> Iterator[Figure]:
     """The look beside Pillow's bare decode at an eighth, and the preview."""
     look = PictureLook()
     seen = look.inspect(picture)
@@ -102,40 +103,27 @@ def look_rows(picture: bytes, shots: int) -> list[Row]:
             image.draft("L", (1, 1))
             image.load()
 
-    size = f"{seen.width} x {seen.height}, {len(picture) / 1000:.0f} kB"
-    return [
-        ("look", f"{cpu_ms(lambda: look.inspect(picture), shots):.2f}", size),
-        ("Pillow decode at 1/8 (floor)", f"{cpu_ms(bare, shots):.2f}", size),
-        (
-            "preview 1280 px, 200 kB",
-            f"{cpu_ms(lambda: look.preview(seen, 1280, 200_000), max(2, shots // 10)):.2f}",
-            size,
-        ),
-    ]
+    cost, floor = cpu_ms(lambda: look.inspect(picture), shots), cpu_ms(bare, shots)
+    yield Figure(what=f"look, {name}", value=cost, unit="CPU ms", beside=floor, beside_name="Pillow decode at 1/8")
+    cost = cpu_ms(lambda: look.preview(seen, 1280, 200_000), max(2, shots // 10))
+    yield Figure(what=f"preview of {name}", value=cost, unit="CPU ms")
 
 
-def run(options: argparse.Namespace) -> list[Row]:
-    """All rows. ``options.shots``: calls a round."""
-    rows: list[Row] = []
-    for size in _SIZES:
-        picture = a_picture(*size)
-        rows += fetch_rows(picture, options.shots)
-        rows += look_rows(picture, max(5, options.shots // 10))
-    return rows
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def options(parser: argparse.ArgumentParser) -> None:
+    """Calls a round."""
     parser.add_argument("--shots", type=int, default=200)
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.serve:
-        serve()
-        return
-    for name, cost, remark in [("step", "CPU ms", "picture"), *run(options)]:
-        print(f"{name:32} {cost:>8}  {remark}")
+
+
+def measure(given: argparse.Namespace) -> Iterator[Figure]:
+    """Three sizes."""
+    shots = 20 if given.quick else given.shots
+    for width, height, quality in _SIZES:
+        picture = a_picture(width, height, quality)
+        yield from fetch_figures(f"{width} x {height}", picture, shots)
+        yield from look_figures(f"{width} x {height}", picture, max(5, shots // 10))
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == ["--serve"]:
+        serve()
+    sys.exit(figures.main(__doc__, measure, options))

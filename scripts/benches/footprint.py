@@ -1,7 +1,6 @@
 """What the service weighs and how fast it starts: memory at each stage, start to ``online``, idle CPU.
 
 The whole service as a process of its own against a real mosquitto and the tests' Dropbox emulator.
-``python scripts/benches/footprint.py``
 """
 
 from __future__ import annotations
@@ -11,21 +10,24 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-for _name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PYTHONDONTWRITEBYTECODE"):
-    os.environ.pop(_name, None)
 
 from edge_service.adapters.clock import SystemClock
 from edge_service.adapters.test_pattern import PatternCamera
-from edge_service.cli.tables import table
+from scripts import figures
+from scripts.figures import Figure
 from tests.dropbox_emulator import DropboxEmulator
 from tests.emulator_kit import asked
 from tests.mosquitto_kit import Mosquitto, Wire
 from tests.service_kit import ServiceProcess, wait_until
 
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
 B = "edge_service/bench"
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def rss_mb(pid: int) -> float:
@@ -35,14 +37,14 @@ def rss_mb(pid: int) -> float:
 
 
 def cpu_s(pid: int) -> float:
-    """User and system time so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    """Time on a processor so far, of all threads that live, to the nanosecond."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text(encoding="ascii").split()[0]) for task in tasks) / 1e9
 
 
-def main() -> None:
-    """Print the table."""
-    rows: list[tuple[str, str, str]] = []
+def measure(given: argparse.Namespace) -> Iterator[Figure]:
+    """One life: linked before, started again, idle, frames, uploads."""
+    idle = 5 if given.quick else 20
     camera = PatternCamera("cam", SystemClock().now, 5)
     camera.start()
     with tempfile.TemporaryDirectory() as name, DropboxEmulator() as dropbox:
@@ -69,22 +71,22 @@ def main() -> None:
             began = time.monotonic()
             service.start()
             wire.wait(lambda heard: heard.topic == f"{B}/status" and heard.text == "online", 20, after=mark)
-            rows.append(("start to online", f"{time.monotonic() - began:.2f} s", "1 s"))
+            yield Figure(what="start to online", value=time.monotonic() - began, unit="s", bar=1)
             time.sleep(3)
-            rows.append(("linked, no frame yet", f"{rss_mb(service.pid):.1f} MB", "70 MB"))
+            yield Figure(what="memory, linked, no frame yet", value=rss_mb(service.pid), unit="MB", bar=70)
             before = cpu_s(service.pid)
-            time.sleep(20)
-            rows.append(("idle", f"{(cpu_s(service.pid) - before) / 20 * 100:.2f} % of a core", "0.1 %"))
+            time.sleep(idle)
+            spent = (cpu_s(service.pid) - before) / idle * 100
+            yield Figure(what="idle", value=spent, unit="% of a core", bar=0.1)
             for _ in range(3):
                 wire.send(f"{B}/cmd/capture", "PRESS")
                 time.sleep(1)
-            rows.append(("after frames, none uploaded", f"{rss_mb(service.pid):.1f} MB", "80 MB"))
+            yield Figure(what="memory after frames, none uploaded", value=rss_mb(service.pid), unit="MB", bar=80)
             wait_until(lambda: len(dropbox.files()) >= 3, 90, "uploads")
-            rows.append(("after the first upload", f"{rss_mb(service.pid):.1f} MB", "125 MB"))
+            yield Figure(what="memory after the first upload", value=rss_mb(service.pid), unit="MB", bar=125)
             service.stop()
     camera.stop()
-    print(table(("what", "measured", "bar"), rows))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(figures.main(__doc__, measure))

@@ -1,6 +1,6 @@
 """What delivery of many frames costs: our lane with the real spool beside a plain files_upload loop in the same run.
 
-Emulator and each way are processes of their own. ``python scripts/benches/upload.py [--frames N] [--size BYTES]``.
+Emulator and each way are processes of their own.
 The emulator's write lock (20 ms a commit, 2 ms a file) is assumed: the real one is unpublished.
 """
 
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ from edge_service.frame import NewFrame, Picture
 from edge_service.housekeeping import Housekeeping
 from edge_service.lane import Clocks, Lane
 from edge_service.retention import SpoolLimits
+from scripts import figures
+from scripts.figures import Figure
 from tests.dropbox_emulator.bench import Server
 
 if TYPE_CHECKING:
@@ -134,19 +137,17 @@ def run(way: str, given: argparse.Namespace, environment: dict[str, str]) -> dic
     return result
 
 
-def main() -> int:
-    """Print a table; exit 1 when a bar of the project is missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def options(parser: argparse.ArgumentParser) -> None:
+    """Sizes of the run."""
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--size", type=int, default=300_000)
-    parser.add_argument("--way", choices=["ours", "loop"])
-    given = parser.parse_args()
-    if given.way:
-        print(json.dumps({"ours": ours, "loop": loop}[given.way](given.frames, given.size)))
-        return 0
-    good = True
-    print(f"{'way':6} {'latency':>8} {'files/s':>8} {'CPU ms/file':>12} {'peak RSS MB':>12}")
-    for latency in (0.0, 0.08):
+    parser.add_argument("--way", choices=["ours", "loop"], help=argparse.SUPPRESS)
+
+
+def measure(given: argparse.Namespace) -> Iterator[Figure]:
+    """Both ways without and with a latency of 80 ms."""
+    given.frames = min(given.frames, 60) if given.quick else given.frames
+    for latency, many in ((0.0, None), (0.08, 10)):
         server = Server()
         try:
             server.admin("POST", "behaviour", latency=latency, lock_s=0.02, per_entry_s=0.002)
@@ -154,13 +155,31 @@ def main() -> int:
             found = {way: run(way, given, environment) for way in ("ours", "loop")}
         finally:
             server.stop()
-        for way, row in found.items():
-            print(f"{way:6} {latency:8.2f} {row['per_s']:8.1f} {row['cpu_ms']:12.2f} {row['rss_mb']:12.0f}")
         mine, plain = found["ours"], found["loop"]
-        times = mine["per_s"] / plain["per_s"]
-        print(f"       {times:.1f} times the loop")
-        good = good and mine["rss_mb"] <= 150 and mine["cpu_ms"] < plain["cpu_ms"] and (latency == 0 or times >= 10)
-    return 0 if good else 1
+        at = f"at {latency * 1000:.0f} ms"
+
+        yield replace(
+            _beside("delivery", at, "files/s", mine["per_s"], plain["per_s"]),
+            more_is_better=True,
+            bar=many and many * plain["per_s"],
+        )
+        yield replace(_beside("price of a file", at, "CPU ms", mine["cpu_ms"], plain["cpu_ms"]), bar=plain["cpu_ms"])
+        yield replace(_beside("peak memory", at, "MB", mine["rss_mb"], plain["rss_mb"]), bar=150)
+
+
+def _beside(what: str, at: str, unit: str, mine: float, plain: float) -> Figure:
+    return Figure(what=f"{what} {at}", value=mine, unit=unit, beside=plain, beside_name="plain loop")
+
+
+def main() -> int:
+    """One way in this process, or the whole comparison."""
+    if "--way" not in sys.argv:
+        return figures.main(__doc__, measure, options)
+    parser = argparse.ArgumentParser()
+    options(parser)
+    given = parser.parse_args()
+    print(json.dumps({"ours": ours, "loop": loop}[given.way](given.frames, given.size)))
+    return 0
 
 
 if __name__ == "__main__":
