@@ -262,6 +262,9 @@ class Lane:
             self._store.release([frame.id], maybe_there=False)
             travel.settled += 1
             return
+        if outcome.absent:
+            self._store.release([frame.id], maybe_there=False)
+            return
         # an unknown end (or another hash than ours): looked at before it is sent again
         after = backoff.RETRY.cap_s if outcome.again is None else outcome.again
         self._store.release([frame.id], retry_at=self._clocks.now() + timedelta(seconds=after))

@@ -331,13 +331,15 @@ class Outcome:
     """What became of one frame of a batch: exactly one of the fields is set.
 
     ``receipt``: stored (now or before) with equal content. ``taken``: other content is there under this path.
-    ``again``: try again after so many seconds (it may or may not be stored: look first). ``bad``: can never be stored.
+    ``again``: try again after so many seconds (it may or may not be stored: look first). ``absent``: it was in doubt,
+    was looked for and is surely not there, but could not be sent either. ``bad``: can never be stored.
     """
 
     frame_id: int
     receipt: Receipt | None = None
     taken: bool = False
     again: float | None = None
+    absent: bool = False
     bad: str | None = None
 
 

@@ -102,6 +102,29 @@ def test_a_frame_that_may_be_there_is_looked_for_and_not_sent(node: Node) -> Non
     assert sent[0].bytes_in < 4000
 
 
+def test_what_a_look_has_shown_is_not_lost_when_the_next_one_fails(node: Node) -> None:
+    frames = _frames(20)
+    node.send(frames[:10])
+    node.emulator.order("server_error", route="files/get_metadata", after=17)
+    outcomes, trouble = _run(node, [outgoing(o.frame.id, o.data, maybe_there=True) for o in frames])
+    assert isinstance(trouble, TryAgainError)
+    assert sorted(o.frame_id for o in outcomes if o.receipt) == list(range(1, 11))
+    absent = {o.frame_id for o in outcomes if o.absent}
+    assert absent <= set(range(11, 21))
+    assert len(absent) >= 7
+    assert not any(o.again is not None for o in outcomes)
+
+
+def test_a_frame_in_doubt_with_an_impossible_name_concerns_itself_only(node: Node) -> None:
+    frames = [outgoing(1, b"a"), outgoing(2, b"b", path="no slash"), outgoing(3, b"c", path="/x/trailing /a.jpg")]
+    outcomes = {
+        o.frame_id: o
+        for o in node.send([outgoing(o.frame.id, o.data, maybe_there=True, path=o.frame.path) for o in frames])
+    }
+    assert outcomes[1].receipt
+    assert (outcomes[2].bad, outcomes[3].bad) == ("unsafe_name", "malformed_path")
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_other_content_under_our_name_is_taken(node: Node, count: int) -> None:
     node.send([outgoing(1, b"other")])

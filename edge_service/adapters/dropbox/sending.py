@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 CHUNK = 8 * 1024 * 1024
 """Larger files go in chunks of this size, so that a broken connection costs one chunk's time at most."""
 
+_NOWHERE = frozenset({"not_found", "malformed_path"})
 _STASH_LIFE_S = 3600.0
 _STASH_MOST = 256
 
@@ -72,7 +73,7 @@ class Sender:
         try:
             found = self._client.perform(lambda sdk: sdk.files_get_metadata(path))
         except RouteError as error:
-            if "not_found" in error.tags:
+            if not _NOWHERE.isdisjoint(error.tags):
                 return None
             raise PersonNeededError(f"Dropbox cannot look at {path}", code="upload_blocked") from error
         if not isinstance(found, files.FileMetadata):
@@ -80,7 +81,9 @@ class Sender:
         return Receipt(0, found.path_display or path, found.rev, found.content_hash or "", self._now())
 
     def look(self, frame: Frame) -> Outcome | None:
-        """The outcome of a frame that may be there: receipt or taken; None when it is not, or cannot be told."""
+        """The outcome of a frame that may be there: receipt, taken or bad; None when it is not, or cannot be told."""
+        if self._unsafe(frame):
+            return Outcome(frame.id, bad="unsafe_name")
         try:
             found = self.find(frame.path)
         except PersonNeededError as error:
@@ -114,7 +117,7 @@ class Sender:
         return Verdict(outcomes.stored(frame, stored, self._now()))
 
     def carry(self, piece: Sequence[Outgoing], *, singles: bool) -> Carried:
-        """Bring the bytes of a piece to Dropbox; look first for frames that may be there.
+        """Bring the bytes of a piece to Dropbox.
 
         ``singles``: a session per request (accounts that refuse the batch routes). Raises the door's errors; then no
         frame of the piece was stored by this call.
@@ -122,9 +125,8 @@ class Sender:
         carried = Carried()
         batch: list[Outgoing] = []
         for out in piece:
-            known = self._known(out)
-            if known is not None:
-                carried.known.append(known)
+            if self._unsafe(out.frame):
+                carried.known.append(Outcome(out.frame.id, bad="unsafe_name"))
             elif len(out.data) > CHUNK:
                 carried.ready.append(self._in_chunks(out))
             elif singles:
@@ -135,12 +137,12 @@ class Sender:
             self._together(batch, carried)
         return carried
 
-    def _known(self, out: Outgoing) -> Outcome | None:
+    def _unsafe(self, frame: Frame) -> bool:
         try:
-            self._commit_info(out.frame)
+            self._commit_info(frame)
         except ValidationError:
-            return Outcome(out.frame.id, bad="unsafe_name")
-        return self.look(out.frame) if out.maybe_there else None
+            return True
+        return False
 
     def _together(self, batch: Sequence[Outgoing], carried: Carried) -> None:
         ids = self._sessions(len(batch))

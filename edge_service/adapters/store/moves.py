@@ -49,7 +49,7 @@ _RELEASE = (
         state=PENDING,
         due_at=bindparam("next_at"),
         attempts=frames.c.attempts + 1,
-        maybe_there=frames.c.maybe_there.bitwise_or(bindparam("perhaps")),
+        maybe_there=bindparam("perhaps"),
     )
 )
 _DELIVER = (
