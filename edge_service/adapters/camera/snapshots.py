@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from edge_service.adapters.camera.call import Call
 from edge_service.adapters.camera.connect import Dialer
-from edge_service.adapters.camera.door import Door
 from edge_service.adapters.camera.resolver import Resolver, system_lookup
 from edge_service.adapters.camera.tls import trusting_context, unchecked_context
 from edge_service.errors import TryAgainError
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from edge_service.adapters.camera.door import Door
     from edge_service.settings import CameraSettings
 
 _TALKATIVE: Final = ("urllib3.connectionpool", "urllib3.connection")
@@ -78,6 +78,8 @@ class HttpSnapshots:
         return fresh
 
     def _new_door(self, camera_id: str, camera: CameraSettings) -> Door:
+        from edge_service.adapters.camera.door import Door  # with it come requests and urllib3: 7 MB
+
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         call = Call()

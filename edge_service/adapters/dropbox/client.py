@@ -59,6 +59,10 @@ class DropboxClient:
         self._commits_until = 0.0
         self._speed = Speed()
 
+    def ready(self) -> None:
+        """Before anything heavy is loaded: is there a link, and a token? Raises TryAgainError or PersonNeededError."""
+        self._tokens.access()
+
     def line(self) -> Line:
         """Room for calls at the same time; give it back with ``done``."""
         return self._connections.line()

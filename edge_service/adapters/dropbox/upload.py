@@ -43,6 +43,7 @@ class DropboxDestination:
 
     def deliver(self, pieces: Iterable[Sequence[Outgoing]]) -> Iterator[Sequence[Outcome]]:
         """A lone frame in one request, more of them by upload sessions and common commits."""
+        self._client.ready()
         from edge_service.adapters.dropbox.sending import CHUNK
 
         source = iter(pieces)
@@ -92,6 +93,7 @@ class DropboxDestination:
 
     def probe(self) -> None:
         """The account's space: shows whether the link works and whether there is room."""
+        self._client.ready()
         try:
             space = self._client.once("space", lambda sdk: sdk.users_get_space_usage())
         except PersonNeededError as error:
