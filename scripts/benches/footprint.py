@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 B = "edge_service/bench"
 
 
-def rss_mb(pid: int) -> float:
-    """Resident memory."""
+def rss_mib(pid: int) -> float:
+    """Resident memory in MiB, as VmRSS and most tools count."""
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def cpu_s(pid: int) -> float:
@@ -73,7 +73,7 @@ def measure(given: argparse.Namespace) -> Iterator[Figure]:
             wire.wait(lambda heard: heard.topic == f"{B}/status" and heard.text == "online", 20, after=mark)
             yield Figure(what="start to online", value=time.monotonic() - began, unit="s", bar=1)
             time.sleep(3)
-            yield Figure(what="memory, linked, no frame yet", value=rss_mb(service.pid), unit="MB", bar=70)
+            yield Figure(what="memory, linked, no frame yet", value=rss_mib(service.pid), unit="MiB", bar=70)
             before = cpu_s(service.pid)
             time.sleep(idle)
             spent = (cpu_s(service.pid) - before) / idle * 100
@@ -81,9 +81,9 @@ def measure(given: argparse.Namespace) -> Iterator[Figure]:
             for _ in range(3):
                 wire.send(f"{B}/cmd/capture", "PRESS")
                 time.sleep(1)
-            yield Figure(what="memory after frames, none uploaded", value=rss_mb(service.pid), unit="MB", bar=80)
+            yield Figure(what="memory after frames, none uploaded", value=rss_mib(service.pid), unit="MiB", bar=80)
             wait_until(lambda: len(dropbox.files()) >= 3, 90, "uploads")
-            yield Figure(what="memory after the first upload", value=rss_mb(service.pid), unit="MB", bar=125)
+            yield Figure(what="memory after the first upload", value=rss_mib(service.pid), unit="MiB", bar=125)
             service.stop()
     camera.stop()
 
