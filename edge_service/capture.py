@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge_service.errors import BadItemError, PersonNeededError, TryAgainError
 from edge_service.fates import Fate
-from edge_service.frame import NewFrame
+from edge_service.frame import NewFrame, Refused
 from edge_service.messages import Shot, ShotDone
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Order:
 
 
 class Capture:
-    """Carries out orders; one object serves all workers."""
+    """Carries out orders; one object serves all workers. ``refused`` may keep what was rejected; it returns at once."""
 
     def __init__(
         self,
@@ -63,23 +63,27 @@ class Capture:
         inspector: PictureInspector,
         store: FrameStore,
         stamp: Callable[[], Stamp],
+        refused: Callable[[Refused], None] = lambda _refused: None,
     ) -> None:
         self._source = source
         self._inspector = inspector
         self._store = store
         self._stamp = stamp
+        self._refused = refused
 
     def take(self, order: Order) -> ShotDone:
         """Try once. Never raises for anything that the world can do."""
-        shot = order.shot
+        shot, data = order.shot, b""
         try:
-            picture = self._inspector.inspect(
-                self._source.fetch(shot.camera, order.camera, deadline_s(order.camera.timeout, order.interval_s))
-            )
+            data = self._source.fetch(shot.camera, order.camera, deadline_s(order.camera.timeout, order.interval_s))
+            picture = self._inspector.inspect(data)
         except TryAgainError as error:
             return self._missed(shot, Fate.FAILED, error.code, error.message)
         except BadItemError as error:
-            return self._missed(shot, Fate.REJECTED, error.reason, error.message)
+            missed = self._missed(shot, Fate.REJECTED, error.reason, error.message)
+            if missed.at is not None and (seen := data or error.data):
+                self._refused(Refused(shot.camera, missed.at, error.reason, seen))
+            return missed
         stamp = self._stamp()
         new = NewFrame(
             camera=shot.camera,

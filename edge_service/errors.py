@@ -70,11 +70,15 @@ class TryAgainError(EdgeServiceError):
 
 
 class BadItemError(EdgeServiceError):
-    """This one picture, frame or address is unusable; ``reason`` is a word of the contract where it has one."""
+    """This one picture, frame or address is unusable; ``reason`` is a word of the contract where it has one.
 
-    def __init__(self, message: str, *, reason: str) -> None:
+    ``data`` is what was received of it, if that is worth a look.
+    """
+
+    def __init__(self, message: str, *, reason: str, data: bytes = b"") -> None:
         super().__init__(message)
         self.reason = reason
+        self.data = data
 
 
 class PersonNeededError(EdgeServiceError):

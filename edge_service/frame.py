@@ -38,6 +38,16 @@ class Picture:
     height: int
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What a camera answered at ``at`` and was rejected for ``reason`` (a word of the contract)."""
+
+    camera: str
+    at: datetime
+    reason: str
+    data: bytes = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFrame:
     """A picture about to be kept. ``slot_at`` is None for an extra frame; ``segment`` is 0 then.

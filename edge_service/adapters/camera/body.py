@@ -15,7 +15,9 @@ _NO_CODING: Final = ("", "identity")
 
 
 class Readable(Protocol):
-    """What is read from: urllib3's response."""
+    """What is read from: urllib3's response. ``enforce_content_length``: a short body is an error of its own."""
+
+    enforce_content_length: bool
 
     def read(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:  # noqa: FBT001 (urllib3's)
         """``amt`` bytes, fewer only at the end."""
@@ -28,7 +30,7 @@ def read_body(raw: Readable, headers: Mapping[str, str], max_bytes: int) -> byte
     """The whole body, or the first whole part of an endless multipart stream (MJPEG).
 
     ``headers`` ignores case. Raises BadItemError (empty, too_large, encoded, truncated) and what the sockets raise; a
-    body that ends early comes out of urllib3 as ProtocolError.
+    chunked body that ends early comes out of urllib3 as ProtocolError.
     """
     coding = headers.get("Content-Encoding", "").strip().lower()
     transfer = headers.get("Transfer-Encoding", "").strip().lower()
@@ -40,7 +42,11 @@ def read_body(raw: Readable, headers: Mapping[str, str], max_bytes: int) -> byte
     length = _length(headers, transfer)
     if length is not None and length > max_bytes:
         raise too_large(max_bytes)
+    if length is not None:
+        raw.enforce_content_length = False  # else what came of a short body would be lost to us
     data = _whole(raw, length or _PIECE, max_bytes)
+    if length is not None and len(data) < length:
+        raise BadItemError("the answer ended early", reason="truncated", data=data)
     if not data:
         raise BadItemError("the answer has no content", reason="empty")
     return data

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine, Executable
 
     from edge_service.adapters.store.keeping import Keeper
+    from edge_service.adapters.store.quarantine import Quarantine
     from edge_service.adapters.store.rows import AnyRow
     from edge_service.adapters.store.spool_files import SpoolFiles
     from edge_service.adapters.store.tally import CameraNumbers
@@ -100,7 +101,7 @@ class Frames:
         engine: Engine,
         writer: Writer,
         files: SpoolFiles,
-        quarantine: SpoolFiles,
+        quarantine: Quarantine,
         numbers: CameraNumbers,
         keeper: Keeper,
     ) -> None:
@@ -243,7 +244,7 @@ class Frames:
         """Set aside a frame that can never be delivered: its file moves to the quarantine."""
         frame = self._known(frame_id)
         try:
-            self._files.move_to(frame.file, self._quarantine)
+            self._quarantine.move_in(frame.file, self._files)
         except BadItemError:
             reason = f"{reason} (file_missing)"
         self._writer.do(lambda connection: moves.lose(connection, [frame_id], reason, quarantined=True))

@@ -24,6 +24,7 @@ from edge_service.adapters.store.ledger import Ledger
 from edge_service.adapters.store.migrate import migrate
 from edge_service.adapters.store.place import Lock, close_to_others, prepare
 from edge_service.adapters.store.pruning import Pruning
+from edge_service.adapters.store.quarantine import Quarantine
 from edge_service.adapters.store.recovery import Recovery
 from edge_service.adapters.store.remembering import VOLATILE, Remembering
 from edge_service.adapters.store.schema import (
@@ -76,7 +77,7 @@ class Opened:
 
 
 class Store:
-    """The rooms ``frames``, ``ledger`` and ``memory``, all on one database and one spool.
+    """The rooms ``frames``, ``ledger`` and ``memory``, all on one database and one spool, and the ``quarantine``.
 
     ``on_death`` is called (on the store thread) with the exception that ended that thread.
     """
@@ -88,12 +89,12 @@ class Store:
         self._ballast = Ballast(folder)
         self._keepsake = Keepsake(folder)
         self._files = SpoolFiles(folder / "spool")
-        self._set_aside = SpoolFiles(folder / "quarantine")
+        self.quarantine = Quarantine(folder / "quarantine", SpoolFiles(folder / "quarantine"))
         self._beside = False
         self.writer = Writer(self._engine, self._ballast, on_death)
         self._numbers = CameraNumbers(self._engine, self.writer)
         self._keeper = Keeper(self._engine, self.writer, self._files, self._numbers, self._keepsake, self._ballast)
-        self.frames = Frames(self._engine, self.writer, self._files, self._set_aside, self._numbers, self._keeper)
+        self.frames = Frames(self._engine, self.writer, self._files, self.quarantine, self._numbers, self._keeper)
         self.ledger = Ledger(self._engine, self.writer, self._numbers, self._copy)
         self.pruning = Pruning(self._engine, self.writer, self.ledger)
         self.memory = Remembering(self._engine, self.writer, self._copy)
@@ -117,7 +118,7 @@ class Store:
         self.writer.close()
         self._engine.dispose()
         self._files.close()
-        self._set_aside.close()
+        self.quarantine.close()
         self._lock.close()
 
     def changed_outside(self) -> bool:
@@ -133,7 +134,7 @@ class Store:
     def _open_alone(self, now: datetime) -> Opened:
         open_to_others = close_to_others(self._folder)
         self._files.open()
-        self._set_aside.open()
+        self.quarantine.open()
         kept = self._keepsake.load()
         finding = self._examined()
         rebuilt, aside = False, ""
@@ -163,7 +164,7 @@ class Store:
     def _open_beside(self, now: datetime) -> None:
         """As a guest; the first one on a folder without a service makes the database or migrates it."""
         self._files.open()
-        self._set_aside.open()
+        self.quarantine.open(alone=False)
         if not (self._folder / DATABASE).exists() and self._lock.try_alone():
             try:
                 self._open_alone(now)

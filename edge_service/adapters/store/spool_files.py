@@ -65,15 +65,19 @@ class SpoolFiles:
                 os.close(self._root_fd)
             self._root_fd = -1
 
-    def write(self, file: str, data: bytes) -> None:
-        """The file, synced, under its final name, folder synced too. On failure nothing is left behind."""
+    def write(self, file: str, data: bytes, *, synced: bool = True) -> None:
+        """The file, synced, under its final name, folder synced too. On failure nothing is left behind.
+
+        ``synced`` False is for what nobody was promised: it may be gone after a power cut.
+        """
         try:
             folder, name = self._place(file)
             part = name + PART
             try:
-                _write_synced(folder, part, data)
+                _write(folder, part, data, synced=synced)
                 os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
-                os.fsync(folder)
+                if synced:
+                    os.fsync(folder)
             except BaseException:
                 _unlink(folder, part)
                 _unlink(folder, name)
@@ -115,6 +119,16 @@ class SpoolFiles:
             target, _ = other._place(file)
             os.rename(name, name, src_dir_fd=folder, dst_dir_fd=target)
             os.fsync(target)
+        except FileNotFoundError as error:
+            raise BadItemError("the picture's file is not there", reason="missing") from error
+        except OSError as error:
+            raise disk_problem(error) from error
+
+    def size(self, file: str) -> int:
+        """Bytes of the file. Raises BadItemError(reason=missing) when it is not there."""
+        try:
+            folder, name = self._place(file, make=False)
+            return os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
         except FileNotFoundError as error:
             raise BadItemError("the picture's file is not there", reason="missing") from error
         except OSError as error:
@@ -176,13 +190,14 @@ class SpoolFiles:
             os.fsync(self._root_fd)
 
 
-def _write_synced(folder: int, name: str, data: bytes) -> None:
+def _write(folder: int, name: str, data: bytes, *, synced: bool) -> None:
     descriptor = os.open(name, _NEW, 0o600, dir_fd=folder)
     try:
         left = memoryview(data)
         while left:
             left = left[os.write(descriptor, left) :]
-        os.fsync(descriptor)
+        if synced:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
