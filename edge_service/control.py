@@ -155,6 +155,7 @@ class Control:
 
     def run(self) -> None:
         """Until Stop, or until something died."""
+        self._world.marked()
         while not self.stopping:
             self.step(LONGEST_WAIT_S)
 

@@ -9,26 +9,43 @@ import logging
 import threading
 from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
+class Watch(Protocol):
+    """Who sees that a worker takes too long."""
+
+    def busy(self, name: str, allowed_s: float) -> None:
+        """The worker begins a job that may take so many seconds."""
+
+    def idle(self, name: str) -> None:
+        """The worker has ended its job."""
+
+
 log = logging.getLogger(__name__)
+
+JOB_S = 120.0
 
 
 class Crew:
     """Workers for jobs that may block. A job never waits for another while fewer than ``limit`` are busy.
 
-    The last idle worker is woken first, so that few threads stay in use while cameras answer quickly.
+    The last idle worker is woken first, so that few threads stay in use while cameras answer quickly. ``watch`` is told
+    of each job under its worker's name.
     """
 
-    def __init__(self, name: str, limit: int, died: Callable[[str, BaseException], None]) -> None:
+    def __init__(
+        self, name: str, limit: int, died: Callable[[str, BaseException], None], watch: Watch | None = None
+    ) -> None:
         self._name = name
         self._limit = limit
         self._died = died
+        self._watch = watch
         self._lock = threading.Lock()
-        self._jobs: deque[Callable[[], None]] = deque()
+        self._jobs: deque[tuple[Callable[[], None], float]] = deque()
         self._idle: list[threading.Condition] = []
         self._threads: list[threading.Thread] = []
         self._stopped = False
@@ -38,12 +55,12 @@ class Crew:
         """Threads made so far."""
         return len(self._threads)
 
-    def submit(self, job: Callable[[], None]) -> None:
-        """Run ``job`` soon; dropped after stop."""
+    def submit(self, job: Callable[[], None], allowed_s: float = JOB_S) -> None:
+        """Run ``job`` soon; dropped after stop. It should end within ``allowed_s`` seconds: longer counts as hung."""
         with self._lock:
             if self._stopped:
                 return
-            self._jobs.append(job)
+            self._jobs.append((job, allowed_s))
             if self._idle:
                 self._idle.pop().notify()
             elif len(self._threads) < self._limit:
@@ -68,15 +85,21 @@ class Crew:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
-        mine = threading.Condition(self._lock)
-        while (job := self._next(mine)) is not None:
+        mine, name = threading.Condition(self._lock), threading.current_thread().name
+        while (found := self._next(mine)) is not None:
+            job, allowed_s = found
             try:
+                if self._watch is not None:
+                    self._watch.busy(name, allowed_s)
                 job()
             except BaseException as error:  # noqa: BLE001 - a bug anywhere in a worker must end the process
-                self._died(threading.current_thread().name, error)
+                self._died(name, error)
                 return
+            finally:
+                if self._watch is not None:
+                    self._watch.idle(name)
 
-    def _next(self, mine: threading.Condition) -> Callable[[], None] | None:
+    def _next(self, mine: threading.Condition) -> tuple[Callable[[], None], float] | None:
         with self._lock:
             while not self._jobs:
                 if self._stopped:

@@ -56,7 +56,7 @@ class Lane:
     """Claim, read, deliver, record, report; wait when the other side wishes so or a person is needed.
 
     ``post`` takes the reports for control. A report whose state and code are those of the one before is news about
-    ``next_try_at`` only.
+    ``next_try_at`` only. ``progress`` is called within a long run whenever something came of it.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Lane:
         post: Callable[[DeliveryReport], None],
         clocks: Clocks,
         pace: Pace,
+        progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = housekeeping.store
         self._destination = destination
@@ -74,6 +75,7 @@ class Lane:
         self._post = post
         self._clocks = clocks
         self._pace = pace
+        self._progress = progress
         self._bucket = batching.Bucket(pace.max_bytes_per_second)
         self._condition = Condition()
         self._speed = batching.Speed()
@@ -147,6 +149,7 @@ class Lane:
         since = self._clocks.monotonic()
         try:
             for outcomes in self._destination.deliver(self._pieces(travel)):
+                self._progress()
                 size = self._settle(outcomes, travel)
                 at = self._clocks.monotonic()
                 self._speed.note(size, at - since)

@@ -54,6 +54,7 @@ class DropboxRoom:
         post: Callable[[LinkReport], None],
         now: Callable[[], datetime],
         ca_file: str | None,
+        alive: Callable[[], None] = lambda: None,
     ) -> DropboxRoom:
         """Made without effect: nothing is read or opened before the first use."""
 
@@ -64,7 +65,7 @@ class DropboxRoom:
             secret = destination.app_secret
             return AppKeys(destination.app_key, secret.get_secret_value() if secret is not None else None)
 
-        connections = Connections(ca_file=Path(ca_file) if ca_file else None, monotonic=time.monotonic)
+        connections = Connections(ca_file=Path(ca_file) if ca_file else None, monotonic=time.monotonic, alive=alive)
         store = LinkStore(memory, vault)
         door = OAuthDoor(connections, now=now)
         tokens = Tokens(store, door, app=app, post=post, now=now, monotonic=time.monotonic)

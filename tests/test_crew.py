@@ -90,3 +90,25 @@ def test_after_stop_nothing_is_taken(deaths: Deaths) -> None:
 def test_a_loop_that_raises_is_a_death(deaths: Deaths) -> None:
     start_loop("loop", lambda: (_ for _ in ()).throw(KeyError("x")), deaths).join(5)
     assert deaths.seen[0][0] == "loop"
+
+
+def test_each_job_is_told_to_the_watch_for_as_long_as_it_lasts(deaths: Deaths) -> None:
+    class Seen:
+        def __init__(self) -> None:
+            self.told: list[tuple[str, float | None]] = []
+
+        def busy(self, name: str, allowed_s: float) -> None:
+            self.told.append((name, allowed_s))
+
+        def idle(self, name: str) -> None:
+            self.told.append((name, None))
+
+    seen = Seen()
+    crew = Crew("t", 1, deaths, seen)
+    done = threading.Event()
+    crew.submit(lambda: seen.told.append(("works", 0)), 7.0)
+    crew.submit(done.set)
+    assert done.wait(5)
+    crew.stop()
+    assert crew.join(5)
+    assert seen.told[:3] == [("t-1", 7.0), ("works", 0), ("t-1", None)]

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class DeliveryThread:
     """Runs ``lane.step`` when woken or due. ``died`` gets the exception that ended the thread: a bug.
 
-    ``progress`` is called before every wait: a mark that the loop is alive.
+    ``progress`` is called before every step with False and before every wait with True: the loop is alive, and whether
+    it waits to be woken.
     """
 
     def __init__(
@@ -22,7 +23,7 @@ class DeliveryThread:
         lane: Lane,
         *,
         died: Callable[[str, BaseException], None],
-        progress: Callable[[], None] = lambda: None,
+        progress: Callable[[bool], None] = lambda _waiting: None,
     ) -> None:
         self._lane = lane
         self._died = died
@@ -60,8 +61,9 @@ class DeliveryThread:
         try:
             while not self._stop:
                 self._event.clear()
+                self._progress(False)
                 wait = self._lane.step()
-                self._progress()
+                self._progress(True)
                 if wait is None or wait > 0:
                     self._event.wait(wait)
         except BaseException as error:  # noqa: BLE001 (whatever it is, the process must not go on without delivery)

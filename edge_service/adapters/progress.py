@@ -32,6 +32,17 @@ class NotRunningError(EdgeServiceError):
     """No service that works on this data folder was found; ``message`` says why."""
 
 
+class _Loop:
+    """One loop: when it last made progress, how long it may be silent, whether it waits to be woken, whether it ever
+    made progress since it was registered.
+    """
+
+    __slots__ = ("allowed_s", "at", "begun", "waiting")
+
+    def __init__(self, at: float, allowed_s: float) -> None:
+        self.at, self.allowed_s, self.waiting, self.begun = at, allowed_s, False, False
+
+
 class Progress:
     """The service's side. Threads mark themselves; one thread writes the marks every few seconds.
 
@@ -49,7 +60,8 @@ class Progress:
         self._config = None if config is None else os.path.realpath(config)
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._loops: dict[str, tuple[float, float, bool]] = {}
+        self._loops: dict[str, _Loop] = {}
+        self._asked: dict[str, Callable[[], float | None]] = {}
         self._folder: str | None = None
         self._pointer: str | None = None
         self._started = 0.0
@@ -78,18 +90,51 @@ class Progress:
     def register(self, name: str, allowed_s: float) -> None:
         """A loop begins. It counts as having made progress now."""
         with self._lock:
-            self._loops[name] = (self._monotonic(), allowed_s, False)
+            self._loops[name] = _Loop(self._monotonic(), allowed_s)
+
+    def busy(self, name: str, allowed_s: float) -> None:
+        """A worker begins a job that may take so many seconds."""
+        loop = _Loop(self._monotonic(), allowed_s)
+        loop.begun = True
+        with self._lock:
+            self._loops[name] = loop
+
+    def idle(self, name: str) -> None:
+        """A worker has ended its job: nothing is expected of it."""
+        self.forget(name)
+
+    def watch(self, name: str, allowed_s: float, last: Callable[[], float | None]) -> None:
+        """A loop that keeps its own books: ``last`` gives the monotonic moment of its last progress, None while it
+        waits to be woken.
+        """
+        with self._lock:
+            self._loops[name] = _Loop(self._monotonic(), allowed_s)
+            self._asked[name] = last
 
     def forget(self, name: str) -> None:
         """A loop ended as it should."""
         with self._lock:
             self._loops.pop(name, None)
+            self._asked.pop(name, None)
 
     def mark(self, name: str, *, waiting: bool = False) -> None:
         """The loop made progress; ``waiting``: it has nothing to do until somebody wakes it."""
         with self._lock:
-            _, allowed_s, _ = self._loops[name]
-            self._loops[name] = (self._monotonic(), allowed_s, waiting)
+            loop = self._loops[name]
+            loop.at, loop.waiting, loop.begun = self._monotonic(), waiting, True
+
+    def mark_here(self) -> None:
+        """The loop of the calling thread, if it is one, made progress: called while it waits under a deadline."""
+        with self._lock:
+            loop = self._loops.get(threading.current_thread().name)
+            if loop is not None:
+                loop.at, loop.begun = self._monotonic(), True
+
+    def all_begun(self) -> bool:
+        """True once every loop made progress since it was registered."""
+        with self._lock:
+            self._ask()
+            return all(loop.begun for loop in self._loops.values())
 
     def silent(self) -> list[str]:
         """A sentence for each loop that was silent for longer than it may be."""
@@ -113,18 +158,25 @@ class Progress:
             _remove(os.unlink, path)
         _remove(os.rmdir, folder)
 
+    def _ask(self) -> None:
+        for name, last in self._asked.items():
+            loop, at = self._loops[name], last()
+            loop.begun = loop.begun or at is None or at > loop.at
+            loop.waiting, loop.at = at is None, loop.at if at is None else max(at, loop.at)
+
     def _marks(self) -> dict[str, object]:
         with self._lock:
-            loops = dict(self._loops)
+            self._ask()
+            loops = {
+                name: {"at": loop.at, "allowed_s": loop.allowed_s, "waiting": loop.waiting}
+                for name, loop in self._loops.items()
+            }
         return {
             "pid": os.getpid(),
             "born": _born(os.getpid()),
             "boot_id": _boot_id(),
             "started_at": self._started,
-            "loops": {
-                name: {"at": at, "allowed_s": allowed_s, "waiting": waiting}
-                for name, (at, allowed_s, waiting) in loops.items()
-            },
+            "loops": loops,
         }
 
     def _put(self, name: str, value: Mapping[str, object]) -> None:

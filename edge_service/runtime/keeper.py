@@ -1,4 +1,6 @@
-"""The slow round: marks of progress every 5 s, now and then the ledger's size and the sign-in. One thread runs it."""
+"""The slow round: who still makes progress, told to ``health`` and systemd; now and then the ledger's size and the
+sign-in. One thread runs it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,11 @@ if TYPE_CHECKING:
     from edge_service.runtime.parts import Parts
 
 ROUND_S = 5.0
+BEGIN_ROUND_S = 0.02
+ALLOWED_SILENCE_S = {"control": 30.0, "delivery": 60.0, "keeper": 60.0}
+STORE_S = 60.0
+"""A commit on a worn card may take long; one that takes a minute will not come back."""
+MQTT_S = 30.0
 PRUNE_FIRST_S = 60.0
 PRUNE_EVERY_S = 3600.0
 PRUNE_ON_S = 1.0
@@ -23,14 +30,39 @@ class Keeper:
     def __init__(self, parts: Parts, watchdog: SystemdNotify) -> None:
         self._parts = parts
         self._watchdog = watchdog
+        self._period = watchdog.watchdog_s
+
+    def begin(self) -> None:
+        """Before the loops start: each is to be seen. Under a watchdog none may be silent for more than half of its
+        period, so that the last sign of life is sent within a period of the hang.
+        """
+        progress, store, broker = self._parts.progress, self._parts.store, self._parts.broker
+        progress.start()
+        for name, allowed in ALLOWED_SILENCE_S.items():
+            progress.register(name, self._allowed(allowed))
+        progress.watch("store", self._allowed(STORE_S), lambda: store.writer.busy_since)
+        progress.watch("mqtt", self._allowed(MQTT_S), broker.seen_alive)
+        progress.write()
+
+    def _allowed(self, usual_s: float) -> float:
+        return usual_s if self._period is None else min(usual_s, self._period / 2)
 
     def keep(self) -> None:
-        """Until the stop event is set."""
+        """Until the stop event is set. systemd hears READY once every loop has begun."""
+        parts = self._parts
+        parts.progress.mark("keeper")
+        while not parts.progress.all_begun():
+            if parts.stopping.wait(BEGIN_ROUND_S):
+                return
+        parts.progress.write()
+        self._watchdog.ready()
         prune_at = time.monotonic() + PRUNE_FIRST_S
         check_at = time.monotonic() + CHECK_LINK_EVERY_S
-        while not self._parts.stopping.wait(ROUND_S):
-            self._parts.progress.write()
-            if not self._parts.progress.silent():
+        round_s = ROUND_S if self._period is None else min(ROUND_S, self._period / 4)
+        while not parts.stopping.wait(round_s):
+            parts.progress.mark("keeper")
+            parts.progress.write()
+            if not parts.progress.silent():
                 self._watchdog.alive()
             if time.monotonic() >= check_at:
                 check_at = time.monotonic() + CHECK_LINK_EVERY_S

@@ -24,6 +24,12 @@ def learn_secrets(parts: Parts) -> None:
         parts.mask.learn(secret_values(parts.configuration.settings))
 
 
+def bound_quarantine(parts: Parts) -> None:
+    """How much may be set aside."""
+    spool = parts.configuration.settings.spool
+    parts.store.quarantine.bound(spool.quarantine_max_bytes, spool.min_free_bytes)
+
+
 class Reach:
     """Called by the control thread."""
 
@@ -46,6 +52,8 @@ class Reach:
             parts.destination = make_destination(parts)
             parts.lane.use(parts.destination, Pace.of(settings.upload))
         parts.housekeeping.limits = SpoolLimits.of(settings.spool)
+        if "spool" in tops:
+            bound_quarantine(parts)
         parts.delivery.retry()
         parts.news.announce()
         parts.news.offer_config()

@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 
 STOP_S = 7.0
 FLIGHT_GRACE_S = 2.0
-ALLOWED_SILENCE_S = {"control": 30.0, "delivery": 300.0}
-"""How long each loop may take for one round before it counts as hung."""
 
 
 class Service:
@@ -95,21 +93,19 @@ class Service:
 
     def _begin(self, now: datetime) -> None:
         parts, settings = self.parts, self.parts.configuration.settings
-        parts.progress.start()
-        for name, allowed in ALLOWED_SILENCE_S.items():
-            parts.progress.register(name, allowed)
+        self._watchdog = SystemdNotify(parts.environ)
+        keeper = Keeper(parts, self._watchdog)
+        keeper.begin()
         parts.trust.look(parts.clock.read())
         parts.shots.start()
         parts.slots.begin(settings.cameras, now)
         parts.store.lost_recorded()
-        self._watchdog = SystemdNotify(parts.environ)
         parts.broker.listen_to(settings.cameras)
         parts.broker.start()
         parts.delivery.start()
         parts.news.event(None, "started", now)
         self._control_thread = start_loop("control", parts.control.run, self._thread_died)
-        self._keeper_thread = start_loop("keeper", Keeper(parts, self._watchdog).keep, self._thread_died)
-        self._watchdog.ready()
+        self._keeper_thread = start_loop("keeper", keeper.keep, self._thread_died)
         log.info("started: %d cameras, data in %s", len(settings.cameras), parts.data_dir)
 
     # --- life ---

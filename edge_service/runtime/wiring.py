@@ -20,7 +20,7 @@ from edge_service.adapters.store.opening import Store
 from edge_service.adapters.ticker import Ticker
 from edge_service.adapters.vault import Vault
 from edge_service.batching import Pace
-from edge_service.capture import Capture, Stamp
+from edge_service.capture import Capture, Stamp, deadline_s
 from edge_service.clocks import Trust
 from edge_service.configuration import Configuration, read_changes
 from edge_service.control import Control
@@ -36,7 +36,7 @@ from edge_service.news import News
 from edge_service.node import Node
 from edge_service.retention import SpoolLimits
 from edge_service.runtime.destination import make_destination
-from edge_service.runtime.reach import Reach, learn_secrets
+from edge_service.runtime.reach import Reach, bound_quarantine, learn_secrets
 from edge_service.runtime.world import World
 from edge_service.shots import Shots
 from edge_service.slots import Slots
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+KEEP_S = 60.0
+"""Looking at a picture and keeping it may take so long, on a disk that hangs, before its worker counts as hung."""
 MOST_WORKERS = 256
 """As many as there may be cameras: none waits for another."""
 
@@ -73,6 +75,7 @@ def open_store(parts: Parts, load: Callable[[Changes | None], Loaded], now: date
     parts.configuration = Configuration(loaded, parts.store.memory, parts.vault)
     parts.configuration.start()
     learn_secrets(parts)
+    bound_quarantine(parts)
 
 
 def wire(parts: Parts) -> None:
@@ -112,7 +115,7 @@ def _control(parts: Parts) -> None:
         time.monotonic,
         platform.node(),
     )
-    parts.errands = Crew("errand", 2, parts.died)
+    parts.errands = Crew("errand", 2, parts.died, parts.progress)
     parts.errand = _errands(parts)
 
 
@@ -138,12 +141,13 @@ def _capture(parts: Parts) -> None:
     parts.source = HttpSnapshots(
         lambda camera, at: parts.configuration.loaded.refuses(camera, at), ca_file=parts.ca_file
     )
-    parts.crew = Crew("capture", MOST_WORKERS, parts.died)
-    capture = Capture(parts.source, PictureLook(), store.frames, lambda: _stamp(parts))
+    parts.crew = Crew("capture", MOST_WORKERS, parts.died, parts.progress)
+    capture = Capture(parts.source, PictureLook(), store.frames, lambda: _stamp(parts), store.quarantine.offer)
     gate = Gate(lambda: parts.configuration.settings.spool, store.frames, parts.node, parts.news, now=parts.clock.now)
 
     def submit(order: Order) -> None:
-        parts.crew.submit(lambda: parts.control.post(capture.take(order)))
+        limit = deadline_s(order.camera.timeout, order.interval_s)
+        parts.crew.submit(lambda: parts.control.post(capture.take(order)), limit + KEEP_S)
 
     parts.shots = Shots(
         lambda: parts.configuration.settings,
@@ -173,6 +177,7 @@ def _link(parts: Parts) -> None:
         post=parts.control.post,
         now=parts.clock.now,
         ca_file=parts.ca_file,
+        alive=parts.progress.mark_here,
     )
     parts.linking = Linking(
         lambda: parts.configuration.settings,
@@ -194,8 +199,13 @@ def _delivery(parts: Parts) -> None:
     parts.destination = make_destination(parts)
     clocks = Clocks(parts.clock.now, time.monotonic, random.random, settings.zone)
     parts.lane = Lane(
-        parts.housekeeping, parts.destination, post=parts.control.post, clocks=clocks, pace=Pace.of(settings.upload)
+        parts.housekeeping,
+        parts.destination,
+        post=parts.control.post,
+        clocks=clocks,
+        pace=Pace.of(settings.upload),
+        progress=parts.progress.mark_here,
     )
     parts.delivery = DeliveryThread(
-        parts.lane, died=parts.died, progress=lambda: parts.progress.mark("delivery", waiting=True)
+        parts.lane, died=parts.died, progress=lambda waiting: parts.progress.mark("delivery", waiting=waiting)
     )

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,42 @@ def test_a_waiting_loop_may_be_silent_for_ever_until_it_works_again(progress: Pr
     clock.at += 31
     assert progress.silent() == ["capture-1 made no progress for 31 s (allowed: 30 s)"]
     progress.forget("capture-1")
+    assert progress.silent() == []
+
+
+def test_a_loop_with_books_of_its_own_is_asked(progress: Progress, clock: Hand) -> None:
+    books: list[float | None] = [None]
+    progress.watch("store", 10, lambda: books[0])
+    clock.at += 100
+    assert progress.silent() == []
+    books[0] = clock.at
+    clock.at += 11
+    assert progress.silent() == ["store made no progress for 11 s (allowed: 10 s)"]
+    books[0] = None
+    assert progress.silent() == []
+
+
+def test_all_have_begun_when_each_was_marked_once_and_workers_do_not_count(progress: Progress, clock: Hand) -> None:
+    books = clock.at
+    progress.register("control", 10)
+    progress.watch("mqtt", 10, lambda: books)
+    progress.busy("capture-1", 10)
+    assert not progress.all_begun()
+    progress.mark("control")
+    assert not progress.all_begun()
+    books = clock.at + 0.5
+    assert progress.all_begun()
+
+
+def test_a_thread_marks_its_own_loop_and_one_without_a_loop_none(progress: Progress, clock: Hand) -> None:
+    progress.register("delivery", 10)
+    clock.at += 9
+    progress.mark_here()
+    for name in ("delivery", "other"):
+        thread = threading.Thread(target=progress.mark_here, name=name)
+        thread.start()
+        thread.join()
+    clock.at += 9
     assert progress.silent() == []
 
 

@@ -36,6 +36,8 @@ _LONGEST_WAIT_S: Final = 4.0
 _LONGEST_WAIT_FOR_PEOPLE_S: Final = 30.0
 _FIRST_WAIT_FOR_PEOPLE_S: Final = 3.0
 _FOR_PEOPLE: Final = frozenset(["refused_auth", "taken_over", "client_id", "banned", "quota", "moved"])
+_DIAL_S: Final = 90.0
+"""Looking the broker up and dialing its addresses one by one block for as long as the system likes."""
 _STEADY_S: Final = 10.0
 _LONG_STEADY_S: Final = 120.0
 _IN_A_ROW: Final = 3
@@ -96,7 +98,8 @@ class MqttBroker:
         handshake_s: float = HANDSHAKE_S,
     ) -> None:
         self.counters = Counters()
-        self.last_progress = time.monotonic()
+        self._last_progress = time.monotonic()
+        self._dialing_until = 0.0
         self._settings = settings
         self._topics = topics
         self._post = post
@@ -165,6 +168,11 @@ class MqttBroker:
         """Whether the network thread runs (false before start and after stop)."""
         return self._thread is not None and self._thread.is_alive()
 
+    def seen_alive(self) -> float:
+        """When (monotonic) the network thread last made progress; now while it dials, for at most 90 s."""
+        now = time.monotonic()
+        return now if now < self._dialing_until else self._last_progress
+
     @property
     def trouble(self) -> Ending | None:
         """Why there is no connection, or what the broker's access list denies; None when all is well."""
@@ -181,6 +189,7 @@ class MqttBroker:
 
     def _run(self) -> None:
         protocol, tries = clients.MQTT5, _Tries()
+        self._progress()
         while not self._stopping.is_set():
             began = time.monotonic()
             session, ending = self._connect_once(protocol)
@@ -200,6 +209,7 @@ class MqttBroker:
             return None, Ending("tls", f"the TLS files of the broker cannot be used: {_why(error)}")
         session = self._session = Session(client, protocol, self._filters, self._deliver)
         try:
+            self._dialing_until = time.monotonic() + _DIAL_S
             return session, session.run(self._place, self._progress, self._handshake_s)
         except Exception as error:  # the thread must outlive every surprise of a library
             log.exception("the MQTT connection ended by a fault of this program")
@@ -208,7 +218,8 @@ class MqttBroker:
             self._session = None
 
     def _progress(self) -> None:
-        self.last_progress = time.monotonic()
+        self._dialing_until = 0.0
+        self._last_progress = time.monotonic()
 
     def _wait(self, failures: int, ending: Ending) -> None:
         """Doubling, with jitter so that many nodes do not come back in one instant."""

@@ -20,10 +20,16 @@ CONNECTIONS = 10
 
 
 class Connections:
-    """Made without effect; ``requests`` is loaded and the session opened at first use."""
+    """Made without effect; ``requests`` is loaded and the session opened at first use.
 
-    def __init__(self, *, ca_file: Path | None, monotonic: Callable[[], float]) -> None:
+    ``alive`` is called every few seconds by a thread that waits for a call.
+    """
+
+    def __init__(
+        self, *, ca_file: Path | None, monotonic: Callable[[], float], alive: Callable[[], None] = lambda: None
+    ) -> None:
         self.monotonic = monotonic
+        self._alive = alive
         self._ca_file = ca_file
         self._lock = threading.Lock()
         self._session: requests.Session | None = None
@@ -43,7 +49,7 @@ class Connections:
         """Room for calls at the same time; give it back with ``done``."""
         from edge_service.adapters.dropbox.wire import Line
 
-        return self._keep(Line(self.monotonic))
+        return self._keep(Line(self.monotonic, self._alive))
 
     def _keep(self, line: Line) -> Line:
         with self._lock:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 CONNECT_S = 10.0
 """Seconds for one address to accept a connection."""
 
+_LOOK_S = 5.0
+"""Whoever waits for a call shows this often that it lives."""
+
 _here = threading.local()
 
 
@@ -146,10 +149,14 @@ class Ended:
 
 
 class Line:
-    """Calls under way at the same time, for one caller. Each has its own thread and its own deadline."""
+    """Calls under way at the same time, for one caller. Each has its own thread and its own deadline.
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    ``alive`` is called every few seconds by whoever waits in :meth:`next`.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], alive: Callable[[], None] = lambda: None) -> None:
         self._monotonic = monotonic
+        self._alive = alive
         self._ended: queue.SimpleQueue[tuple[Call, Ended] | None] = queue.SimpleQueue()
         self._calls: dict[int, tuple[Call, Any]] = {}
         self._lock = threading.Lock()
@@ -184,15 +191,16 @@ class Line:
         """
         give_up = None if patience_s is None else self._monotonic() + patience_s
         while not self._stopped:
+            self._alive()
             at = self._monotonic()
             late = min((call.deadline for call, _ in self._calls.values()), default=None)
             if late is not None and late <= at:
                 return self._cut_one(at)
             if give_up is not None and give_up <= at:
                 return None
-            until = [moment for moment in (late, give_up) if moment is not None]
+            until = min(moment for moment in (late, give_up, at + _LOOK_S) if moment is not None)
             try:
-                item = self._ended.get(timeout=min(until) - at if until else None)
+                item = self._ended.get(timeout=until - at)
             except queue.Empty:
                 continue
             if self._stopped:

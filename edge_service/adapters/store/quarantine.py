@@ -47,9 +47,10 @@ _BEGINS: Final = {
 class Quarantine:
     """Safe for many threads. Before :meth:`bound` was called nothing is taken and nothing goes out."""
 
-    def __init__(self, root: Path, files: SpoolFiles) -> None:
+    def __init__(self, root: Path, files: SpoolFiles, most_files: int = MOST_FILES) -> None:
         self._root = root
         self._files = files
+        self._most_files = most_files
         self._lock = threading.Lock()
         self._refused: OrderedDict[str, int] = OrderedDict()
         self._frames: OrderedDict[str, int] = OrderedDict()
@@ -170,7 +171,10 @@ class Quarantine:
     def _crowded(self, size: int) -> bool:
         if self._max_bytes is None:
             return False
-        return self._size + size > self._max_bytes or len(self._refused) + len(self._frames) + bool(size) > MOST_FILES
+        return (
+            self._size + size > self._max_bytes
+            or len(self._refused) + len(self._frames) + bool(size) > self._most_files
+        )
 
     def _free(self) -> int:
         facts = os.statvfs(self._root)
