@@ -7,26 +7,27 @@ may be called from any. The lane decides and records; it opens no file, socket o
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from edge_service import backoff, batching
-from edge_service.collisions import numbered
+from edge_service.claims import Claims
 from edge_service.delivery_condition import Condition
-from edge_service.errors import BadItemError, PersonNeededError, TryAgainError
+from edge_service.errors import PersonNeededError, TryAgainError
+from edge_service.letters import NoLetters
 from edge_service.messages import DeliveryReport
-from edge_service.ports import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from edge_service.batching import Pace
-    from edge_service.frame import Frame, Receipt
+    from edge_service.frame import Frame
     from edge_service.housekeeping import Housekeeping
-    from edge_service.ports import Destination, Outcome
+    from edge_service.letters import Letters
+    from edge_service.ports import Destination, Outcome, Outgoing
 
 _log = logging.getLogger(__name__)
 
@@ -42,14 +43,6 @@ class Clocks:
     monotonic: Callable[[], float]
     chance: Callable[[], float]
     zone: ZoneInfo
-
-
-@dataclass(slots=True)
-class _Travel:
-    """The frames of the present run that have no outcome yet, and how many were settled."""
-
-    frames: dict[int, Frame] = field(default_factory=dict)
-    settled: int = 0
 
 
 class Lane:
@@ -68,6 +61,7 @@ class Lane:
         clocks: Clocks,
         pace: Pace,
         progress: Callable[[], None] = lambda: None,
+        manifests: Letters | None = None,
     ) -> None:
         self._store = housekeeping.store
         self._destination = destination
@@ -82,8 +76,8 @@ class Lane:
         self._noticed: float | None = None
         self._stopping = False
         self._forced = False
-        self._owed: dict[int, bool] = {}
-        self._names: dict[int, tuple[str, int]] = {}
+        self._claims = Claims(housekeeping.store, now=clocks.now)
+        self._manifests: Letters = manifests or NoLetters()
 
     def wake(self) -> None:
         """A frame was kept: remember when, so that its batch does not wait longer than ``batch_seconds``."""
@@ -115,7 +109,7 @@ class Lane:
         if self._stopping:
             return None
         try:
-            self._give_back([])
+            self._claims.give_back()
             self._tidy()
             wait = self._held_back()
             if wait is None:
@@ -123,7 +117,8 @@ class Lane:
         except (TryAgainError, PersonNeededError) as error:
             wait = self._wait_after(error)  # the spool's own disk
         tidy = self._housekeeping.next_in(self._clocks.monotonic())
-        return tidy if wait is None else min(wait, tidy)
+        wait = tidy if wait is None else min(wait, tidy)
+        return wait if self._condition.trouble else min(wait, self._manifests.next_in(self._clocks.now()))
 
     def _held_back(self) -> float | None:
         """Seconds still to wait out, None when sending may be tried; probes first after long trouble."""
@@ -145,12 +140,13 @@ class Lane:
         wait = self._collecting()
         if wait is None or wait > 0:
             return wait
-        travel = _Travel()
-        since = self._clocks.monotonic()
+        self._claims.begin()
+        since, size_sent = self._clocks.monotonic(), 0
         try:
-            for outcomes in self._destination.deliver(self._pieces(travel)):
+            for outcomes in self._destination.deliver(self._pieces()):
                 self._progress()
-                size = self._settle(outcomes, travel)
+                size = self._settle(outcomes)
+                size_sent += size
                 at = self._clocks.monotonic()
                 self._speed.note(size, at - since)
                 since = at
@@ -158,27 +154,18 @@ class Lane:
         except (TryAgainError, PersonNeededError) as error:
             return self._wait_after(error)
         finally:
-            self._give_back(travel.frames.values())
+            self._claims.give_back()
+            self._manifests.give_back()
         # without progress never spin, whatever the destination says
-        return 0.0 if travel.settled else backoff.RETRY.delay(1, self._clocks.chance())
-
-    def _give_back(self, frames: Iterable[Frame]) -> None:
-        """Uploading back to pending; what the spool's disk refuses now is given back at a later step.
-
-        Frames without an outcome were not stored in this run; those in doubt from before stay so.
-        """
-        self._owed.update((frame.id, frame.maybe_there) for frame in frames)
-        for doubt in (False, True):
-            ids = [frame_id for frame_id, maybe in self._owed.items() if maybe is doubt]
-            if ids:
-                self._store.release(ids, maybe_there=doubt)
-        self._owed.clear()
+        return 0.0 if size_sent or self._claims.settled else backoff.RETRY.delay(1, self._clocks.chance())
 
     def _collecting(self) -> float | None:
         """0.0 when frames are due and were collected long enough, seconds until then, None when nothing is due."""
         at, now = self._clocks.monotonic(), self._clocks.now()
         budget = self._budget()
         due = self._choose(budget, now)
+        if not due and self._letter(now) is not None:
+            return self._bucket.wait(at)
         if not due:
             self._noticed = None
             if self._condition.settle("idle"):
@@ -207,84 +194,41 @@ class Lane:
             return _HOURS_LOOK_S if wait is None else min(wait, _HOURS_LOOK_S)
         return wait
 
-    def _pieces(self, travel: _Travel) -> Iterator[Sequence[Outgoing]]:
-        """Freshest first at every pull, so a live frame never waits behind the backlog."""
+    def _pieces(self) -> Iterator[Sequence[Outgoing]]:
+        """Freshest first at every pull, so a live frame never waits behind the backlog; manifests are backlog."""
         while not self._stopping and self._bucket.wait(self._clocks.monotonic()) <= 0:
             self._noticed = None
-            chosen = self._choose(self._budget(), self._clocks.now())
-            if not chosen:
+            now = self._clocks.now()
+            chosen = self._choose(self._budget(), now)
+            letter = None if chosen and batching.is_live(chosen[0], now) else self._letter(now, pull=True)
+            if letter is not None:
+                piece = [letter]
+            elif chosen:
+                piece = self._claims.take(chosen)
+            else:
                 return
-            claimed = self._store.claim(chosen)
-            travel.frames.update((frame.id, frame) for frame in claimed)
-            piece = [out for frame in claimed if (out := self._read(frame, travel)) is not None]
             self._bucket.take(sum(len(out.data) for out in piece))
             if piece:
                 yield piece
 
-    def _read(self, frame: Frame, travel: _Travel) -> Outgoing | None:
-        try:
-            data = self._store.read(frame)
-        except BadItemError as error:
-            self._set_aside(frame, error.reason, travel)
+    def _letter(self, now: datetime, *, pull: bool = False) -> Outgoing | None:
+        if not batching.backlog_open(self._pace.hours, now, self._clocks.zone):
             return None
-        return Outgoing(frame, data, maybe_there=frame.maybe_there)
+        return self._manifests.pull(now) if pull else self._manifests.due(now)
 
-    def _settle(self, outcomes: Sequence[Outcome], travel: _Travel) -> int:
-        """Record each outcome its own way; returns the bytes delivered."""
-        receipts: list[Receipt] = []
-        frames: list[Frame] = []
-        for outcome in outcomes:
-            frame = travel.frames[outcome.frame_id]
-            if outcome.receipt is not None and outcome.receipt.content_hash == frame.content_hash:
-                receipts.append(outcome.receipt)
-                frames.append(frame)
-            else:
-                self._settle_one(outcome, frame, travel)
-        if not receipts:
+    def _settle(self, outcomes: Sequence[Outcome]) -> int:
+        """Record what became of each; returns the bytes delivered."""
+        size = self._manifests.settle([outcome for outcome in outcomes if outcome.frame_id < 0], self._clocks.now())
+        delivered = self._claims.settle([outcome for outcome in outcomes if outcome.frame_id >= 0])
+        size += sum(frame.bytes for frame in delivered)
+        self._manifests.note(delivered, self._clocks.now())
+        if not size:
             return 0
-        # if the disk refuses the receipts, the frames go back as perhaps stored
-        travel.frames.update((frame.id, replace(frame, maybe_there=True)) for frame in frames)
-        self._store.delivered(receipts)
-        for frame in frames:
-            del travel.frames[frame.id]
-            self._names.pop(frame.id, None)
-        travel.settled += len(receipts)
         if self._condition.trouble:
             _log.info("Delivery works again.")
         self._condition.settle("ok")
-        self._post(DeliveryReport("ok", delivered=tuple(frames), bytes_per_s=self._speed.bytes_per_s))
-        return sum(frame.bytes for frame in frames)
-
-    def _settle_one(self, outcome: Outcome, frame: Frame, travel: _Travel) -> None:
-        if outcome.bad is not None:
-            self._set_aside(frame, outcome.bad, travel)
-            return
-        del travel.frames[frame.id]
-        if outcome.taken:
-            self._rename(frame)
-            self._store.release([frame.id], maybe_there=False)
-            travel.settled += 1
-            return
-        if outcome.absent:
-            self._store.release([frame.id], maybe_there=False)
-            return
-        # an unknown end (or another hash than ours): looked at before it is sent again
-        after = backoff.RETRY.cap_s if outcome.again is None else outcome.again
-        self._store.release([frame.id], retry_at=self._clocks.now() + timedelta(seconds=after))
-
-    def _rename(self, frame: Frame) -> None:
-        base, number = self._names.get(frame.id, (frame.path, 1))
-        self._names[frame.id] = (base, number + 1)
-        path = numbered(base, number + 1)
-        _log.warning("%s is taken by other content: the frame goes to %s.", frame.path, path)
-        self._store.repath(frame.id, path)
-
-    def _set_aside(self, frame: Frame, reason: str, travel: _Travel) -> None:
-        _log.error("Frame %d of %s can never be delivered: %s.", frame.id, frame.camera, reason)
-        self._store.quarantine_frame(frame.id, reason)
-        del travel.frames[frame.id]
-        self._names.pop(frame.id, None)
-        travel.settled += 1
+        self._post(DeliveryReport("ok", delivered=tuple(delivered), bytes_per_s=self._speed.bytes_per_s))
+        return size
 
     def _wait_after(self, error: TryAgainError | PersonNeededError) -> float | None:
         """Note why sending stops; returns the seconds to wait (None while stopping)."""
@@ -302,4 +246,5 @@ class Lane:
     def _tidy(self) -> None:
         dropped = self._housekeeping.tidy(self._clocks.now(), self._clocks.monotonic())
         if dropped:
+            self._manifests.note(dropped, self._clocks.now())
             self._post(DeliveryReport(self._condition.state, code=self._condition.code, dropped=tuple(dropped)))

@@ -195,12 +195,39 @@ class FrameStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class KeptSlot:
+    """A slot that was kept, and what became of its frame.
+
+    ``path`` is where it lies (display path of its receipt) or shall lie, hashes are hex, ``state`` a word of
+    :class:`edge_service.frame.State`, ``reason`` why it was dropped or set aside.
+    """
+
+    slot_at: datetime
+    captured_at: datetime
+    state: str
+    reason: str
+    path: str
+    bytes: int
+    sha256: str
+    content_hash: str
+    rev: str | None
+    delivered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class UnsureFrame:
     """A frame without a trusted time: ``mono_ms`` on the monotonic clock of ``boot_id`` when it was captured."""
 
     frame: Frame
     mono_ms: int
     boot_id: str
+
+
+class FrameHistory(Protocol):
+    """Frames of a time that is over."""
+
+    def kept_slots(self, camera: str, begin: datetime, end: datetime) -> Iterator[KeptSlot]:
+        """What is known of the kept slots of [begin, end), by time: all but those whose details were let go."""
 
 
 class PathFor(Protocol):
@@ -317,11 +344,31 @@ class Ticker(Protocol):
 # --- the destination --------------------------------------------------------------------------------------------
 
 
+class Sendable(Protocol):
+    """What a destination must know of a thing that it shall store: a frame, or a manifest (its id is negative)."""
+
+    @property
+    def id(self) -> int:
+        """Names it in outcomes."""
+
+    @property
+    def path(self) -> str:
+        """Where it shall lie."""
+
+    @property
+    def content_hash(self) -> str:
+        """Of its bytes, hex."""
+
+    @property
+    def captured_at(self) -> datetime:
+        """The time that the stored file gets."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A claimed frame with its bytes. ``maybe_there``: an earlier try may have committed it (look before sending)."""
 
-    frame: Frame
+    frame: Sendable
     data: bytes = field(repr=False)
     maybe_there: bool = False
 

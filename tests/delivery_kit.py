@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from edge_service.frame import NewFrame
     from edge_service.messages import DeliveryReport
-    from edge_service.ports import Destination, PathFor, UnsureFrame
+    from edge_service.ports import Destination, PathFor, Sendable, UnsureFrame
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -246,7 +246,7 @@ class ScriptedDestination:
         self.files[frame.path] = out.data
         return Outcome(frame.id, receipt=self.receipt(frame, content_hash(out.data)))
 
-    def receipt(self, frame: Frame, found: str) -> Receipt:
+    def receipt(self, frame: Sendable, found: str) -> Receipt:
         return Receipt(frame.id, frame.path, "r1", found, self.watch.now())
 
     def probe(self) -> None:

@@ -87,6 +87,10 @@ class FolderDestination:
             return self._deliver_one(out)
         except BadItemError as error:
             return Outcome(out.frame.id, bad=error.reason)
+        except PersonNeededError as error:
+            if out.frame.id < 0 and isinstance(error.__cause__, NotADirectoryError):
+                return Outcome(out.frame.id, bad="file_ancestor")  # a manifest must not hold up the frames
+            raise
 
     def _deliver_one(self, out: Outgoing) -> Outcome:
         frame = out.frame

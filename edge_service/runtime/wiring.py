@@ -32,6 +32,7 @@ from edge_service.gate import Gate
 from edge_service.housekeeping import Housekeeping
 from edge_service.lane import Clocks, Lane
 from edge_service.linking import DropboxRoom, Linking
+from edge_service.manifests import Manifests, Terms
 from edge_service.news import News
 from edge_service.node import Node
 from edge_service.retention import SpoolLimits
@@ -198,6 +199,10 @@ def _delivery(parts: Parts) -> None:
     )
     parts.destination = make_destination(parts)
     clocks = Clocks(parts.clock.now, time.monotonic, random.random, settings.zone)
+    store = parts.store
+    manifests = Manifests(
+        store.ledger, store.history, store.memory, terms=lambda: Terms.of(parts.configuration.settings)
+    )
     parts.lane = Lane(
         parts.housekeeping,
         parts.destination,
@@ -205,6 +210,7 @@ def _delivery(parts: Parts) -> None:
         clocks=clocks,
         pace=Pace.of(settings.upload),
         progress=parts.progress.mark_here,
+        manifests=manifests,
     )
     parts.delivery = DeliveryThread(
         parts.lane, died=parts.died, progress=lambda waiting: parts.progress.mark("delivery", waiting=waiting)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from dropbox.files import FileMetadata
 
-    from edge_service.frame import Frame
+    from edge_service.ports import Sendable
+
 
 DOUBT_S = 2.0
 """How long after an unknown end the frame is looked for."""
@@ -48,16 +49,18 @@ class Verdict:
     trouble: EdgeServiceError | None = None
 
 
-def stored(frame: Frame, metadata: FileMetadata, now: datetime) -> Outcome:
+def stored(frame: Sendable, metadata: FileMetadata, now: datetime) -> Outcome:
     """A committed file: a receipt with the hash that Dropbox computed (the lane compares it with its own)."""
     path = metadata.path_display or frame.path
     return Outcome(frame.id, receipt=Receipt(frame.id, path, metadata.rev, metadata.content_hash or "", now))
 
 
-def refused(frame: Frame, tags: tuple[str, ...]) -> Verdict:
+def refused(frame: Sendable, tags: tuple[str, ...]) -> Verdict:
     """A file that was not committed; ``tags`` from outside to inside, like ``path conflict file``."""
     inner = frozenset(tags)
     for tag, (words, code) in _TROUBLE.items():
+        if tag in inner and frame.id < 0 and code == "upload_blocked":
+            return Verdict(Outcome(frame.id, bad=tag))  # a manifest must not hold up the frames
         if tag in inner:
             return Verdict(trouble=PersonNeededError(f"{words} ({frame.path})", code=code))
     if inner & _TAKEN:

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from dropbox import Dropbox
 
     from edge_service.adapters.dropbox.client import DropboxClient
-    from edge_service.frame import Frame
-    from edge_service.ports import Outgoing
+    from edge_service.ports import Outgoing, Sendable
 
 CHUNK = 8 * 1024 * 1024
 """Larger files go in chunks of this size, so that a broken connection costs one chunk's time at most."""
@@ -43,7 +42,7 @@ _STASH_MOST = 256
 class Ready:
     """A frame whose bytes are at Dropbox in a closed session and wait for the commit."""
 
-    frame: Frame
+    frame: Sendable
     session_id: str
     size: int
     tries: int = 0
@@ -80,7 +79,7 @@ class Sender:
             return Receipt(0, path, "", "", self._now())
         return Receipt(0, found.path_display or path, found.rev, found.content_hash or "", self._now())
 
-    def look(self, frame: Frame) -> Outcome | None:
+    def look(self, frame: Sendable) -> Outcome | None:
         """The outcome of a frame that may be there: receipt, taken or bad; None when it is not, or cannot be told."""
         if self._unsafe(frame):
             return Outcome(frame.id, bad="unsafe_name")
@@ -137,7 +136,7 @@ class Sender:
             self._together(batch, carried)
         return carried
 
-    def _unsafe(self, frame: Frame) -> bool:
+    def _unsafe(self, frame: Sendable) -> bool:
         try:
             self._commit_info(frame)
         except ValidationError:
@@ -201,7 +200,7 @@ class Sender:
         with self._lock:
             self._stash.clear()
 
-    def _commit_info(self, frame: Frame) -> files.CommitInfo:
+    def _commit_info(self, frame: Sendable) -> files.CommitInfo:
         """Raises stone's ValidationError for a path that Dropbox's pattern refuses."""
         return files.CommitInfo(
             path=frame.path,

@@ -18,6 +18,7 @@ from edge_service.adapters.store.connect import engine_for, translated
 from edge_service.adapters.store.create import LOST_UNTIL, create
 from edge_service.adapters.store.damage import Condition, Finding, examine, put_aside
 from edge_service.adapters.store.frames import Frames
+from edge_service.adapters.store.history import History
 from edge_service.adapters.store.keeping import Keeper
 from edge_service.adapters.store.keepsake import Keepsake, Kept
 from edge_service.adapters.store.ledger import Ledger
@@ -77,7 +78,7 @@ class Opened:
 
 
 class Store:
-    """The rooms ``frames``, ``ledger`` and ``memory``, all on one database and one spool, and the ``quarantine``.
+    """The rooms ``frames``, ``history``, ``ledger``, ``memory`` and ``quarantine``, all on one database and one spool.
 
     ``on_death`` is called (on the store thread) with the exception that ended that thread.
     """
@@ -95,6 +96,7 @@ class Store:
         self._numbers = CameraNumbers(self._engine, self.writer)
         self._keeper = Keeper(self._engine, self.writer, self._files, self._numbers, self._keepsake, self._ballast)
         self.frames = Frames(self._engine, self.writer, self._files, self.quarantine, self._numbers, self._keeper)
+        self.history = History(self._engine, self._numbers)
         self.ledger = Ledger(self._engine, self.writer, self._numbers, self._copy)
         self.pruning = Pruning(self._engine, self.writer, self.ledger)
         self.memory = Remembering(self._engine, self.writer, self._copy)

@@ -1,0 +1,116 @@
+"""One local day of one camera as JSON lines, to be stored beside its frames: the proof that can be read without us.
+
+A line for each slot that has a frame, a line for each run of slots that has none, by time; the last line has the sums.
+Equal records give equal bytes, so that sending again stores nothing twice. Pure; reads the stores.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_service.explain import Question, explain
+from edge_service.ledger import clip, tail
+from edge_service.local_time import day_bounds, from_second
+from edge_service.moments import iso
+from edge_service.plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date, datetime
+    from zoneinfo import ZoneInfo
+
+    from edge_service.explain import Answer
+    from edge_service.fates import Sums
+    from edge_service.ports import FrameHistory, KeptSlot, LedgerStore
+
+_EVERY_GAP = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A local day of one camera."""
+
+    camera: str
+    date: date
+    zone: ZoneInfo
+
+    @property
+    def begin(self) -> datetime:
+        """Its first moment, UTC."""
+        return from_second(day_bounds(self.date, self.zone)[0])
+
+    @property
+    def end(self) -> datetime:
+        """The first moment after it, UTC."""
+        return from_second(day_bounds(self.date, self.zone)[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a day stands: its sums, and whether each of its slots has its fate and each of its frames its end."""
+
+    sums: Sums
+    settled: bool
+
+    @property
+    def marker(self) -> str:
+        """Another one when something became of a slot or a frame."""
+        sums = self.sums
+        return "/".join(str(getattr(sums, name)) for name in sums.__slots__)
+
+
+def standing(ledger: LedgerStore, day: Day, now: datetime) -> Standing:
+    """How the day stands. Costs a few sums, not its lines."""
+    sums = explain(ledger, day.camera, Question(day.begin, day.end, now, running=True, most=0)).sums
+    return Standing(sums, now >= day.end and sums.waiting == 0 and not _flying(ledger, day, now))
+
+
+def _flying(ledger: LedgerStore, day: Day, now: datetime) -> bool:
+    """Whether a slot of the day has no fate yet."""
+    for segment in ledger.segments(day.camera, day.begin, day.end):
+        plan = Plan.from_text(segment.plan)
+        if any(clip(run, plan, day.begin, day.end) for run in tail(ledger, segment, now, running=True)[1]):
+            return True
+    return False
+
+
+def text_of(ledger: LedgerStore, history: FrameHistory, day: Day, now: datetime) -> tuple[bytes, int]:
+    """The manifest as it would be sent now, and how many frames it tells of."""
+    answer = explain(ledger, day.camera, Question(day.begin, day.end, now, running=True, most=_EVERY_GAP))
+    slots = list(history.kept_slots(day.camera, day.begin, day.end))
+    lines = [json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in _lines(answer, slots, day.zone)]
+    return ("\n".join(lines) + "\n").encode(), len(slots)
+
+
+def _lines(answer: Answer, slots: list[KeptSlot], zone: ZoneInfo) -> Iterator[dict[str, object]]:
+    told = answer.payload(zone)
+    gaps = zip(answer.gaps, told["gaps"], strict=True)  # type: ignore[call-overload]
+    both = [(slot.slot_at, 0, _slot_line(slot, zone)) for slot in slots]
+    both += [(gap.begin, 1, line) for gap, line in gaps]
+    for _, _, line in sorted(both, key=lambda one: one[:2]):
+        yield line
+    yield {name: told[name] for name in ("camera", "from", "to", "sums")}
+
+
+def _slot_line(slot: KeptSlot, zone: ZoneInfo) -> dict[str, object]:
+    return {
+        "slot": iso(slot.slot_at, zone),
+        "fate": "kept",
+        "state": slot.state,
+        "reason": slot.reason or None,
+        "captured_at": iso(slot.captured_at, zone),
+        "file": slot.path,
+        "bytes": slot.bytes,
+        "sha256": slot.sha256,
+        "content_hash": slot.content_hash,
+        "rev": slot.rev,
+        "delivered_at": iso(slot.delivered_at, zone),
+    }
+
+
+def path_of(folder: str, node: str, camera: str, day: date, revision: int) -> str:
+    """Where a manifest lies: a later one of the same day has ``_r2``, ``_r3`` before its extension."""
+    again = f"_r{revision}" if revision > 1 else ""
+    return f"{folder.rstrip('/')}/{node}/manifest/{camera}_{day:%Y-%m-%d}{again}.jsonl"
