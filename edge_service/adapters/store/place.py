@@ -31,6 +31,8 @@ def prepare(folder: Path, *, fstab: Path = _FSTAB, mounts: Path = _MOUNTS) -> No
         raise PersonNeededError(
             f"data_dir lies on {kind}, a network file system: SQLite's WAL needs a local disk", code="disk_error"
         )
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+        raise _foreign(folder)
 
 
 def _make(folder: Path, fstab: Path, mounts: Path) -> None:
@@ -42,12 +44,28 @@ def _make(folder: Path, fstab: Path, mounts: Path) -> None:
             raise PersonNeededError(f"data_dir is missing: {target} is not mounted", code="disk_error")
     try:
         absolute.mkdir(mode=_FOLDER_MODE)
+    except PermissionError as error:
+        raise _foreign(absolute, absolute.parent) from error
     except FileNotFoundError as error:
         raise PersonNeededError(
             f"data_dir is missing and so is the folder that should hold it: {absolute.parent}", code="disk_error"
         ) from error
     except OSError as error:
         raise disk_problem(error) from error
+
+
+def _foreign(folder: Path, owned: Path | None = None) -> PersonNeededError:
+    """Names the command that gives the folder to us: the commonest first minute of a container with a bind mount."""
+    us = f"{os.geteuid()}:{os.getegid()}"
+    with contextlib.suppress(OSError):
+        owner = (owned or folder).stat().st_uid
+        make = f"mkdir -p {folder} && " if owned else ""
+        return PersonNeededError(
+            f"data_dir {folder}: user {os.geteuid()} may not write {owned or 'there'} (it belongs to user {owner}). "
+            f"As root: {make}chown -R {us} {folder} (in a container: the folder that is mounted there)",
+            code="disk_error",
+        )
+    return PersonNeededError(f"data_dir {folder} may not be read by user {os.geteuid()}", code="disk_error")
 
 
 def _listed(table: Path) -> list[tuple[str, str]]:
@@ -123,6 +141,9 @@ class Lock:
         except BlockingIOError as error:
             self.close()
             raise PersonNeededError("another edge-service runs on this data_dir", code="conflict") from error
+        except PermissionError as error:
+            self.close()
+            raise _foreign(self._path.parent) from error
         except OSError as error:
             self.close()
             raise disk_problem(error) from error
