@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from edge_service.addresses import address_refused, host_as_address
 from edge_service.changes import Changes, origin_of, strip_credentials
 from edge_service.errors import Fault, SettingsError
-from edge_service.merging import Tree, lay_over, part, without_nulls, without_value
+from edge_service.merging import DEFAULT_TYPE, Tree, lay_over, part, stands_at, without_nulls, without_value
 from edge_service.setting_faults import judge, value_at
 from edge_service.setting_keys import SOURCE, Path, dotted
 
@@ -41,7 +41,7 @@ class Base:
 
     def tree(self) -> Tree:
         """The three laid over each other."""
-        merged: Tree = {"destination": {"type": "dropbox"}}
+        merged: Tree = {"destination": {"type": DEFAULT_TYPE}}
         for layer in (self.defaults, self.file, self.environment):
             merged = lay_over(merged, _stated(layer.tree))
         return merged
@@ -90,15 +90,15 @@ def read_layers(base: Base, changes: Changes | None = None, faults: Sequence[Fau
     while True:
         merged, kept = merge_changes(base, changes)
         settings, found = judge(merged)
-        blamed = [path for path in found if value_at(kept, path) is not None]
+        blamed = {said: fault for path, fault in found.items() if (said := stands_at(kept, path))}
         if settings is not None and not faults:
             break
         if faults or not blamed:
             known = {fault.path for fault in faults}
             rest = [_placed(base, path, found[path]) for path in found if dotted(path) not in known]
             raise SettingsError(tuple(_by_place([*faults, *rest])))
-        for path in blamed:
-            warnings.append(replace(found[path], message=f"{found[path].message}; the change is dropped", got=None))
+        for path, fault in blamed.items():
+            warnings.append(replace(fault, message=f"{fault.message}; the change is dropped", got=None))
             changes = replace(changes, tree=without_value(changes.tree, path))
     return Loaded(
         settings, base, changes, tuple(warnings), tuple(overridden_keys(base, changes)), named_hosts(base.tree())

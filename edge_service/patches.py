@@ -1,7 +1,7 @@
 """``cmd/config``: a JSON Merge Patch (RFC 7396) of the settings as a pure transaction, all or nothing.
 
-The patch is laid over the accumulated changes, not over the settings: null gives a key back to file, environment and
-default; for a camera it removes it. What the patch leaves as it is does not become a change, so that a part of the
+The patch is merged into the accumulated changes: null takes what file and environment say away too, so that the default
+is in force; a camera it removes. What the patch leaves as it is does not become a change, so that a part of the
 published config sent back pins nothing.
 """
 
@@ -15,7 +15,16 @@ from edge_service.addresses import host_refused
 from edge_service.changes import CREDENTIALS, Changes, has_credentials, origin_of
 from edge_service.errors import Fault, SettingsError
 from edge_service.layers import Base, Loaded, host_of, merge_changes, named_hosts, overridden_keys
-from edge_service.merging import Tree, lay_over, leaves, part, with_value, without_empty_parts, without_value
+from edge_service.merging import (
+    Tree,
+    accumulate,
+    leaves,
+    part,
+    stands_at,
+    with_value,
+    without_empty_parts,
+    without_value,
+)
 from edge_service.redaction import SET, full_config
 from edge_service.setting_faults import MOST_FAULTS, judge, shown, value_at
 from edge_service.setting_keys import SOURCE, Key, Path, all_keys, dotted, find, nearest
@@ -157,15 +166,13 @@ def _accumulated(loaded: Loaded, patch: Mapping[str, object], wanted: Tree) -> C
     """The changes with ``wanted`` merged into them, credentials kept only where their source stayed."""
     old, below = loaded.changes, loaded.base.tree()
     current = full_config(loaded.settings)
-    tree = _fitting_types(lay_over(old.tree, wanted), below, wanted)
+    tree = _fitting_types(accumulate(old.tree, wanted, below), below, wanted)
     made, origins = set(old.made), dict(old.origins)
     for camera, change in part(wanted, "cameras").items():
         under = part(below, "cameras", camera)
         belonged = origins.pop(camera, None)
         if not isinstance(change, dict):
             made.discard(camera)
-            if under and change is None:
-                tree = with_value(tree, ("cameras", camera), None)
             continue
         if not under:
             made.add(camera)
@@ -218,11 +225,14 @@ def _without_echo(loaded: Loaded, wanted: Tree, changes: Changes, settings: Sett
     """The changes without what only repeats the value in force, so that the file keeps its say there."""
     old, new = full_config(loaded.settings), full_config(settings)
     tree = changes.tree
-    for path, value in leaves(wanted):
-        if value is None or value_at(old, path) is None or value_at(old, path) != value_at(new, path):
+    for path, _value in leaves(wanted):
+        if value_at(old, path) != value_at(new, path):
             continue
-        before = value_at(loaded.changes.tree, path)
-        tree = without_value(tree, path) if before is None else with_value(tree, path, before)
+        said = stands_at(loaded.changes.tree, path)
+        if said is None:
+            tree = without_value(tree, path)
+        elif said == path:
+            tree = with_value(tree, path, value_at(loaded.changes.tree, path))
     origins = {c: o for c, o in changes.origins.items() if has_credentials(part(tree, "cameras", c))}
     quiet = Changes(without_empty_parts(tree), changes.made, origins)
     same, _faults = judge(merge_changes(loaded.base, quiet)[0])

@@ -40,12 +40,36 @@ def test_a_patch_changes_what_it_names_and_says_so() -> None:
     assert full_config(restarted(result).settings) == full_config(result.settings)
 
 
-def test_null_gives_a_key_back_to_the_file() -> None:
-    loaded = apply_patch(load(porch(**PORCH)), porch(interval=60)).loaded
-    result = apply_patch(loaded, porch(interval=None))
-    assert result.settings.cameras["porch"].interval == 300
+def test_null_takes_a_change_away() -> None:
+    loaded = apply_patch(load(porch(**PORCH)), porch(name="Door")).loaded
+    result = apply_patch(loaded, porch(name=None))
+    assert result.settings.cameras["porch"].name == "porch"
     assert result.loaded.changes == Changes()
     assert result.loaded.overridden == ()
+
+
+def test_null_is_the_default_also_where_the_file_says_something_else() -> None:
+    loaded = load({**porch(**{**PORCH, "timeout": "5s", "interval": 60}), "log": {"level": "debug", "format": "json"}})
+    result = apply_patch(loaded, {"log": None, **porch(timeout=None, interval=None, auth=None)})
+    camera = restarted(result).settings.cameras["porch"]
+    assert (camera.timeout, camera.interval, camera.auth) == (10, 300, None)
+    assert [fault.path for fault in result.loaded.overridden] == [
+        "log.level",
+        "log.format",
+        "cameras.porch.timeout",
+        "cameras.porch.interval",
+        *(f"cameras.porch.auth.{name}" for name in ("type", "username", "password")),
+    ]
+    level = apply_patch(result.loaded, {"log": {"level": "warning"}})
+    assert (level.settings.log.level, level.settings.log.format) == ("warning", "text"), "the file's format came back"
+    assert "password" in "".join(refused(level.loaded, porch(auth={"type": "basic", "username": "u"})))
+    back = apply_patch(level.loaded, porch(interval=60, timeout=5))
+    assert back.changed == ("cameras.porch.timeout", "cameras.porch.interval")
+
+
+def test_null_at_what_is_the_default_already_leaves_the_file_its_say() -> None:
+    loaded = load(porch(**PORCH))
+    assert apply_patch(loaded, {"log": None, "destination": None, **porch(timeout=None)}).loaded.changes == Changes()
 
 
 def test_a_camera_made_over_mqtt_is_removed_without_a_trace() -> None:
@@ -62,8 +86,9 @@ def test_a_camera_made_over_mqtt_is_removed_without_a_trace() -> None:
 def test_a_camera_of_the_file_stays_removed_over_restarts_until_it_is_named_again() -> None:
     gone = apply_patch(load(porch(**PORCH)), {"cameras": {"porch": None}})
     assert restarted(gone).settings.cameras == {}
-    again = apply_patch(restarted(gone), porch(interval=60))
-    assert again.settings.cameras["porch"].source == PORCH["source"]
+    assert refused(restarted(gone), porch(interval=60)) == {"cameras.porch.source": "required"}
+    again = apply_patch(restarted(gone), porch(source="http://10.0.0.7/", interval=60))
+    assert again.settings.cameras["porch"].auth is None, "what the file said of the removed camera came back"
     assert apply_patch(gone.loaded, {"cameras": {"porch": None}}).changed == ()
 
 
@@ -262,9 +287,12 @@ def test_the_destination_can_change_its_type_and_change_back() -> None:
     loaded = load({"destination": {"type": "dropbox", "app_key": "abc"}})
     folder = apply_patch(loaded, {"destination": {"type": "folder", "path": "/srv"}})
     assert folder.settings.destination.type == "folder"
-    for back in ({"type": "dropbox"}, {"type": None}, None):
+    for back in ({"type": "dropbox"}, {"type": None}):
         result = apply_patch(folder.loaded, {"destination": back})
         assert full_config(result.settings) == full_config(loaded.settings)
+    default = restarted(apply_patch(folder.loaded, {"destination": None})).settings.destination
+    assert default.type == "dropbox"
+    assert default.app_key is None
     assert refused(loaded, {"destination": {"type": "folder"}}) == {"destination.path": "required"}
     assert refused(loaded, {"destination": {"path": "/x"}}) == {"destination.path": "unknown_key"}
 

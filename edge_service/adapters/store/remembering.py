@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, literal_column, select
 from sqlalchemy.dialects.sqlite import insert
 
 from edge_service.adapters.store.connect import translated
@@ -32,14 +32,12 @@ _new = insert(memory)
 _PUT = _new.on_conflict_do_update(index_elements=[memory.c.key], set_={"value": _new.excluded.value})
 _FORGET = delete(memory).where(memory.c.key == bindparam("key"))
 _FIND = select(commands).where(commands.c.id == bindparam("command"))
-_again = insert(commands)
-_REMEMBER = _again.on_conflict_do_update(
-    index_elements=[commands.c.id],
-    set_={name: _again.excluded[name] for name in ("digest", "answer", "at")},
-)
+_REMEMBER = insert(commands).prefix_with("OR REPLACE")
 _TOO_OLD = delete(commands).where(commands.c.at < bindparam("before"))
+_rowid = literal_column("rowid")
+"""Grows with each row: the order in which they came, also within one millisecond and over a step of the clock."""
 _TOO_MANY = delete(commands).where(
-    commands.c.at <= select(commands.c.at).order_by(commands.c.at.desc()).limit(1).offset(_COMMANDS).scalar_subquery()
+    _rowid <= select(_rowid).select_from(commands).order_by(_rowid.desc()).limit(1).offset(_COMMANDS).scalar_subquery()
 )
 _FORGET_ALL = delete(commands)
 _TOPICS = select(announced.c.topic)
