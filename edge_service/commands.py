@@ -171,8 +171,8 @@ def _facts(inbound: Inbound, address: Address, topics: Topics) -> dict[str, Any]
     name, setting = address.name[:LONGEST_SHOWN], address.kind is Kind.SET
     verbs = _NODE_VERBS if address.camera is None else _CAMERA_VERBS
     facts: dict[str, Any] = {
-        "verb": "set" if setting else name,
-        "response": "set" if setting else name if address.name in verbs else "error",
+        "verb": Kind.SET.value if setting else name,
+        "response": Kind.SET.value if setting else name if address.name in verbs else "error",
         "camera": None if address.camera is None else address.camera[:LONGEST_SHOWN],
         "key": name if setting else None,
     }

@@ -66,7 +66,11 @@ class Configuration:
         self._rev = 0
 
     def start(self) -> None:
-        """Take up the revision of the last run; another tree in force is a new one."""
+        """Take up the revision of the last run; another tree in force is a new one. Changes that were dropped because
+        they fit no more (their camera is gone) are forgotten for good.
+        """
+        if self._loaded.warnings:
+            self._store(self._loaded.changes)
         state = json.loads(self._memory.get(REV_KEY) or "{}")
         digest = self._digest(self._loaded.settings)
         self._rev = int(state.get("rev", 0))
@@ -113,6 +117,8 @@ class Configuration:
         """Take file and environment anew under the same changes; returns the changed paths. Raises SettingsError."""
         loaded = read_layers(base, self._loaded.changes)
         changed = tuple(changed_paths(full_config(self._loaded.settings), full_config(loaded.settings)))
+        if loaded.warnings:
+            self._store(loaded.changes)
         self._loaded = loaded
         if changed:
             self._advance()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from edge_service.clocks import Reading, Trust
-    from edge_service.commands import Command
+    from edge_service.commands import Command, Refusal
     from edge_service.configuration import Configuration
     from edge_service.desk import Desk, Ticket
     from edge_service.news import News
@@ -50,6 +50,11 @@ LONGEST_WAIT_S = 1.0
 """The clocks are compared at least this often."""
 HEALTH_EVERY_S = 60.0
 DISK_EVERY_S = 5.0
+DISK_STEP_BYTES = 10_000_000
+DISK_STEPS = 100
+"""Free disk is told again when it changed by 10 MB and by a hundredth: others write all the time."""
+OFFSET_STEP_S = 0.05
+"""So is the clock's offset: the kernel's word changes with each look."""
 STATUS_EVERY_S = 2.0
 DRAIN = 64
 
@@ -139,6 +144,12 @@ class Control:
             touched = set()
         self.news.flush(touched, now, again=again)
 
+    def show(self, refusal: Refusal, now: datetime) -> None:
+        """Publish the state again that a refused ``set`` was for."""
+        if refusal.verb == Kind.SET and refusal.code != "unknown_camera":
+            camera = refusal.camera
+            self.news.flush(set() if camera is None else {camera}, now, again=True)
+
     def stamp(self, moment: datetime) -> str:
         """A moment in the node's zone."""
         return str(iso(moment, self._configuration.settings.zone))
@@ -225,16 +236,24 @@ class Control:
                 self.stopping = True
 
     def _inbound(self, message: Inbound, now: datetime) -> None:
+        try:
+            self._hear(message, now)
+        finally:
+            # also when it met a bug: it must not come again and end the next process too
+            message.taken()
+
+    def _hear(self, message: Inbound, now: datetime) -> None:
         address = self._topics.parse(message.topic)
         if address is None:
             return
         if address.kind is Kind.BIRTH:
-            if message.payload == BIRTH and not message.retain:
+            if message.payload != BIRTH:
+                self.news.announcing.died()
+            elif not message.retain:
                 low, high = BIRTH_DELAY_S
-                self.news.born(low + (high - low) * secrets.randbelow(1000) / 1000)
+                self.news.announcing.born(low + (high - low) * secrets.randbelow(1000) / 1000)
         elif address.kind is Kind.DISCOVERY:
-            if not message.payload:
-                self.news.deleted(message.topic)
+            self.news.announcing.heard(message.topic, address.camera, empty=not message.payload)
         else:
             self.desk.take(message, now)
 
@@ -295,7 +314,9 @@ class Control:
         if ok is not self._node.clock_ok:
             self._node.clock_ok = ok
             self.news.changed(None)
-        self._node.clock_offset_s = self._reading.offset_s
+        shown, offset = self._node.clock_offset_s, self._reading.offset_s
+        if shown is None or offset is None or abs(offset - shown) >= OFFSET_STEP_S:
+            self._node.clock_offset_s = offset
         return now
 
     def _look_at_sign_in(self, now: datetime) -> None:
@@ -319,7 +340,10 @@ class Control:
             self._node.disk_low = low
             self.news.event(None, "disk_low" if low else "disk_ok", now, free_bytes=free)
             self.news.changed(None)
-        self._node.free_bytes = None if free is None else free - free % 10_000_000
+        shown = self._node.free_bytes
+        if free is None or shown is None or abs(free - shown) >= max(DISK_STEP_BYTES, free // DISK_STEPS):
+            self._node.free_bytes = None if free is None else free - free % DISK_STEP_BYTES
+            self.news.changed(None)
 
     # --- errands ---
 

@@ -5,13 +5,12 @@ Handlers for :class:`edge_service.desk.Desk`. A verb that needs the network runs
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from edge_service import replies
 from edge_service.configuration import ConflictError
-from edge_service.errors import SettingsError
-from edge_service.explain import Question, explain
-from edge_service.local_time import local_day
+from edge_service.errors import Fault, SettingsError
+from edge_service.explain import MOST_GAPS, Question, explain, period
 from edge_service.setting_types import Text
 from edge_service.topics import Kind
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from edge_service.commands import Command
     from edge_service.configuration import Configuration
     from edge_service.desk import Ticket
-    from edge_service.errors import Fault
     from edge_service.news import News
     from edge_service.patches import PatchResult
     from edge_service.ports import LedgerStore
@@ -33,6 +31,10 @@ if TYPE_CHECKING:
     from edge_service.slots import Slots
 
     Handler = Callable[[Command, Ticket, datetime], Outcome | None]
+
+
+MOST_GAPS_OF_ALL: Final = 2000
+"""Gaps in one answer for all cameras: it must fit a packet of 1 MB."""
 
 
 class Reach(Protocol):
@@ -243,15 +245,16 @@ class Deeds:
         """What became of the slots of a period."""
         asked = cast("Period", command.arguments)
         zone = self._configuration.settings.zone
-        day = local_day(now, zone)
-        begin, end = _aware(asked.begin, zone) or day[0], _aware(asked.end, zone) or day[1]
+        begin, end = period(_aware(asked.begin, zone), _aware(asked.end, zone), now, zone)
         if begin > end:
-            return replies.error("bad_request", "to lies before from")
+            text = "to lies before from"
+            return replies.error("bad_request", text, (Fault("to", "too_small", text, "a time after from"),))
         known = list(self._configuration.settings.cameras)
         ever = {*known, *self._ledger.cameras()}
         if asked.camera is not None and asked.camera not in ever:
             return replies.error("unknown_camera", f'there is no camera "{asked.camera}"')
-        question = Question(begin, end, now, running=True)
+        most = min(MOST_GAPS, MOST_GAPS_OF_ALL // max(1, len(known)))
+        question = Question(begin, end, now, running=True, most=MOST_GAPS if asked.camera else most)
         if asked.camera is not None:
             return replies.done_well(explain(self._ledger, asked.camera, question).payload(zone))
         answers = {camera: explain(self._ledger, camera, question).payload(zone) for camera in known}

@@ -36,6 +36,9 @@ class Front(Protocol):
     def flush(self, command: Command, now: datetime) -> None:
         """Publish what the command changed (what ``set`` names also when nothing changed)."""
 
+    def show(self, refusal: Refusal, now: datetime) -> None:
+        """Publish again what a refused ``set`` would have changed: a dashboard may show what was asked for."""
+
     def stamp(self, moment: datetime) -> str:
         """A moment as it leaves the program."""
 
@@ -91,9 +94,10 @@ class Desk:
             return
         if isinstance(question, Refusal) and question.clear:
             self._front.publish(Outbound(question.clear, b"", retain=True))
-        if self._is_repeat(question, now):
+        if not _is_replay(question) and self._is_repeat(question, now):
             return
         if isinstance(question, Refusal):
+            self._front.show(question, now)
             answer = self.compose(question, replies.refused(question), now)
             if question.to_remember:
                 self.remember(question, answer, now)
@@ -167,3 +171,8 @@ class Desk:
     def _send(self, question: Question, answer: Answer) -> None:
         for message in replies.outbound(question, answer, self._topics):
             self._front.publish(message)
+
+
+def _is_replay(question: Question) -> bool:
+    """A retained message is never obeyed, whatever its id."""
+    return isinstance(question, Refusal) and question.code == "retained"

@@ -75,6 +75,8 @@ class _Slot:
     sent_at: float = float("-inf")
     due_at: float | None = None
     silenced: bool = False
+    before: bytes | None = None
+    """to be sent APART_S before ``wanted``: what is to be removed must be known to Home Assistant first"""
 
 
 @dataclass(slots=True)
@@ -95,12 +97,17 @@ class Announcer:
         if slot is None:
             self._slots[topic] = _Slot(body, due_at=now)
         elif slot.wanted != body:
-            slot.wanted, slot.silenced = body, False
+            slot.wanted, slot.silenced, slot.before = body, False, None
             slot.due_at = None if slot.sent == body else max(now, slot.sent_at + APART_S)
 
-    def remove(self, topic: str | None, states: Iterable[str], now: float) -> None:
+    def remove(
+        self, topic: str | None, states: Iterable[str], now: float, whole: Mapping[str, object] | None = None
+    ) -> None:
         """A device is gone: its announcement is emptied once (twice would be a warning in Home Assistant's log), and
         its ``states`` a little later, when nobody reads them any more. ``topic`` None: discovery is off.
+
+        ``whole`` is announced before, where Home Assistant may not have loaded the device since it started: it removes
+        only what it has loaded, and complains about the rest.
         """
         states_at = now
         if topic is not None:
@@ -109,8 +116,26 @@ class Announcer:
                 del self._slots[topic]
             else:
                 slot.wanted, slot.due_at = b"", max(now, slot.sent_at + APART_S)
-                states_at = slot.due_at + APART_S
+                slot.before = None if whole is None else encode(whole)
+                states_at = slot.due_at + (1 if whole is None else 2) * APART_S
         self._cleared |= dict.fromkeys(states, states_at)
+
+    def shrink(self, topic: str, whole: Mapping[str, object]) -> None:
+        """Entities were taken out of an announcement when Home Assistant may not have looked: when it goes out next,
+        ``whole`` with all of them goes before.
+        """
+        slot = self._slots.get(topic)
+        if slot is not None and slot.wanted and slot.due_at is not None:
+            slot.before = encode(whole)
+
+    def clear(self, states: Iterable[str], at: float) -> None:
+        """Empty state topics, not before ``at``."""
+        self._cleared |= dict.fromkeys(states, at)
+
+    def is_going(self, topic: str) -> bool:
+        """Whether an announcement is about to be emptied."""
+        slot = self._slots.get(topic)
+        return slot is not None and not slot.wanted
 
     def keep(self, states: Iterable[str]) -> None:
         """These topics are in use again: not cleared after all."""
@@ -142,14 +167,18 @@ class Announcer:
     def take(self, now: float) -> list[Outbound]:
         """What is due, the node first; what is cleared is forgotten."""
         due = [(topic, slot) for topic, slot in self._slots.items() if slot.due_at is not None and slot.due_at <= now]
+        bodies: list[tuple[str, bytes]] = []
         for topic, slot in due:
-            slot.sent, slot.sent_at, slot.due_at = slot.wanted, now, None
-            if not slot.wanted:
+            first, slot.before = slot.before, None
+            slot.sent = slot.wanted if first is None else first
+            slot.sent_at, slot.due_at = now, None if first is None else now + APART_S
+            bodies.append((topic, slot.sent))
+            if not slot.sent:
                 del self._slots[topic]
         gone = [topic for topic, at in self._cleared.items() if at <= now]
         for topic in gone:
             del self._cleared[topic]
-        bodies = [(topic, slot.wanted) for topic, slot in due] + [(topic, b"") for topic in gone]
+        bodies += [(topic, b"") for topic in gone]
         return [Outbound(topic, body, qos=1, retain=True) for topic, body in bodies]
 
     def next_due_at(self) -> float | None:

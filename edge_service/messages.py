@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from edge_service.fates import Fate, Slot
@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """One MQTT message. ``retain`` as the broker gave it; with MQTT 3.1.1 a live message never shows it."""
+    """One MQTT message. ``retain`` as the broker gave it; with MQTT 3.1.1 a live message never shows it.
+
+    ``taken`` is called when it has been dealt with: until then the broker sends it again after a crash.
+    """
 
     topic: str
     payload: bytes = field(repr=False)
     retain: bool = False
     response_topic: str | None = None
     correlation: bytes | None = None
+    taken: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

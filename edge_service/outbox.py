@@ -47,12 +47,15 @@ class _Slot:
     sent: Mapping[str, object] | bytes | None = None
     sent_at: float | None = None
     waiting: bool = False
+    refused: bool = False
 
     def due_at(self) -> float | None:
         """When it may go; None when nothing waits."""
         if not self.waiting:
             return None
-        return float("-inf") if self.sent_at is None else self.sent_at + self.manner.gap_s
+        if self.sent_at is None:
+            return float("-inf")
+        return self.sent_at + (max(self.manner.gap_s, STATE_GAP_S) if self.refused else self.manner.gap_s)
 
 
 @dataclass(slots=True)
@@ -106,10 +109,10 @@ class Outbox:
         return None if slot is None or isinstance(slot.wanted, bytes) else slot.wanted
 
     def unsent(self, topic: str) -> None:
-        """The broker did not take it after all (too large, just gone): it waits again."""
+        """The broker did not take it after all (too large, just gone): it waits again, and a while."""
         slot = self._slots.get(topic)
         if slot is not None:
-            slot.waiting = True
+            slot.waiting = slot.refused = True
 
     def forget(self, topics: Iterable[str]) -> None:
         """Nothing more is said on these topics."""
@@ -118,7 +121,7 @@ class Outbox:
 
     @staticmethod
     def _send(topic: str, slot: _Slot, now: float) -> Outbound:
-        slot.sent, slot.sent_at, slot.waiting = slot.wanted, now, False
+        slot.sent, slot.sent_at, slot.waiting, slot.refused = slot.wanted, now, False, False
         manner = slot.manner
         body = slot.wanted if isinstance(slot.wanted, bytes) else encode(slot.wanted)
         return Outbound(topic, body, manner.qos, manner.retain, manner.expiry_s, None, manner.content_type)

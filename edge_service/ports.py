@@ -433,3 +433,6 @@ class Broker(Protocol):
 
     def publish(self, message: Outbound) -> bool:
         """Hand over to the network thread; False when not connected (nothing is queued then)."""
+
+    def ask(self, topic: str) -> None:
+        """Have the message that is retained on a topic sent to us, if there is one."""

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 from edge_service.adapters.progress import NotRunningError, read_status
 from edge_service.cli.opened import opened
 from edge_service.cli.tables import share, table
-from edge_service.news import News
 from edge_service.node import Node
-from edge_service.topics import Topics
+from edge_service.portrait import Portrait
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from edge_service.cli.opened import OpenedNode
-    from edge_service.ports import Outbound
 
 
 def fill_parser(parser: ArgumentParser) -> None:
@@ -44,15 +42,6 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-class _Nobody:
-    """No broker: what is offered is only looked at."""
-
-    def publish(self, message: Outbound) -> bool:
-        """Never sent."""
-        del message
-        return False
-
-
 def _of_service(node: OpenedNode) -> dict[str, Any] | None:
     """What the running service wrote down in memory; None when it has just started or ended."""
     try:
@@ -64,19 +53,14 @@ def _of_service(node: OpenedNode) -> dict[str, Any] | None:
 
 def _of_database(node: OpenedNode) -> dict[str, Any]:
     settings, store, now = node.configuration.settings, node.store, node.clock.now()
-    mqtt = settings.mqtt
-    topics = Topics(mqtt.base_topic, settings.node, mqtt.discovery_prefix, mqtt.birth_topic)
-    news = News(
-        topics,
-        _Nobody(),
-        node.configuration,
-        Node(now),
-        (store.frames, store.ledger, store.memory),
-        time.monotonic,
-        platform.node(),
-    )
-    news.refresh(now)
-    found: dict[str, Any] = news.snapshot()
+    stores = (store.frames, store.ledger)
+    portrait = Portrait(node.configuration, Node(now), stores, time.monotonic, platform.node())
+    found: dict[str, Any] = {
+        "info": portrait.info(),
+        "state": portrait.state(now),
+        "link": portrait.link(),
+        "cameras": {camera: portrait.camera_state(camera, now) for camera in settings.cameras},
+    }
     found["state"]["capture"] = "stopped" if store.ledger.halted(None) else "running"
     if settings.destination.type == "folder":
         found["state"]["link"] = found["link"]["state"] = "not_needed"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edge_service.messages import ErrandDone
     from edge_service.news import News
     from edge_service.node import Node
+    from edge_service.portrait import Portrait
     from edge_service.ports import Destination
     from edge_service.shots import Shots
     from edge_service.slots import Slots
@@ -66,6 +67,7 @@ class Parts:
     control: Control
     ticker: Ticker
     news: News
+    portrait: Portrait
     shots: Shots
     slots: Slots
     errand: Errand

@@ -55,7 +55,7 @@ class Reach:
         if "spool" in tops:
             bound_quarantine(parts)
         parts.delivery.retry()
-        parts.news.announce()
+        parts.news.announcing.announce()
         parts.news.offer_config()
         parts.news.event(None, "config_changed", now, rev=parts.configuration.rev, changed=list(changed))
         parts.news.changed(None)
@@ -74,7 +74,7 @@ class Reach:
                 parts.slots.remove(name, now)
                 parts.news.forget_camera(name)
         parts.broker.listen_to(cameras)
-        parts.news.note_topics()
+        parts.news.announcing.note_topics()
 
     # --- delivery and link ---
 

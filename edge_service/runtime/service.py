@@ -85,6 +85,7 @@ class Service:
         if opened.rebuilt:
             log.error("the database was damaged (%s) and is rebuilt; the old one is %s", opened.why, opened.put_aside)
             standing.add("database_rebuilt")
+            self.parts.news.event(None, "database_rebuilt", self.parts.clock.now(), message=opened.why)
 
     def _name_found_frames(self) -> None:
         frames, settings = self.parts.store.frames, self.parts.configuration.settings

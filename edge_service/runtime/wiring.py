@@ -19,6 +19,7 @@ from edge_service.adapters.progress import Progress
 from edge_service.adapters.store.opening import Store
 from edge_service.adapters.ticker import Ticker
 from edge_service.adapters.vault import Vault
+from edge_service.announcing import Announcing
 from edge_service.batching import Pace
 from edge_service.capture import Capture, Stamp, deadline_s
 from edge_service.clocks import Trust
@@ -35,6 +36,7 @@ from edge_service.linking import DropboxRoom, Linking
 from edge_service.manifests import Manifests, Terms
 from edge_service.news import News
 from edge_service.node import Node
+from edge_service.portrait import Portrait
 from edge_service.retention import SpoolLimits
 from edge_service.runtime.destination import make_destination
 from edge_service.runtime.reach import Reach, bound_quarantine, learn_secrets
@@ -107,15 +109,12 @@ def _control(parts: Parts) -> None:
     world = World(parts)
     parts.control = Control(parts.node, parts.configuration, parts.topics, parts.broker, world, parts.trust)
     parts.ticker = Ticker(parts.control.fire, parts.clock)
-    parts.news = News(
-        parts.topics,
-        parts.broker,
-        parts.configuration,
-        parts.node,
-        (store.frames, store.ledger, store.memory),
-        time.monotonic,
-        platform.node(),
+    stores = (store.frames, store.ledger)
+    portrait = parts.portrait = Portrait(parts.configuration, parts.node, stores, time.monotonic, platform.node())
+    announcing = Announcing(
+        parts.topics, parts.broker, lambda: parts.configuration.settings, store.memory, time.monotonic
     )
+    parts.news = News(parts.topics, parts.broker, parts.configuration, portrait, announcing, time.monotonic)
     parts.errands = Crew("errand", 2, parts.died, parts.progress)
     parts.errand = _errands(parts)
 
@@ -159,7 +158,7 @@ def _capture(parts: Parts) -> None:
         kept=lambda _frame: parts.delivery.wake(),
     )
     parts.slots = Slots(store.ledger, parts.ticker, parts.shots, zone=settings.zone, location=settings.location)
-    parts.news.know(parts.slots, parts.shots)
+    parts.portrait.know(parts.slots, parts.shots)
     deeds = Deeds(parts.configuration, parts.slots, parts.shots, parts.news, store.ledger, Reach(parts))
     desk = Desk(parts.topics, store.memory, parts.control, deeds.handlers())
     parts.control.meet(parts.slots, parts.shots, parts.news, desk, parts.ticker)

@@ -73,7 +73,11 @@ class World:
         return None if current is None else linking.shown(current)
 
     def tell_status(self, status: dict[str, object]) -> None:
-        """Where ``edge-service status`` looks, in memory."""
+        """Where ``edge-service status`` looks, in memory; why MQTT does not tell it comes first."""
+        trouble, state = self._parts.broker.trouble, status.get("state")
+        if trouble is not None and isinstance(state, dict):
+            message = f"{trouble.message[:1].upper()}{trouble.message[1:]}."
+            status = {**status, "state": {**state, "message": message}}
         self._parts.progress.write_status(status)
 
     def reload(self, what: str, now: datetime) -> None:

@@ -72,6 +72,8 @@ def make_client(settings: MqttSettings, client_id: str, will: Outbound, protocol
         protocol=MQTTProtocolVersion(protocol),
         transport=place.transport,  # type: ignore[arg-type]
         reconnect_on_failure=False,
+        # a command is acknowledged when it was obeyed and answered: after a crash the broker sends it again
+        manual_ack=True,
     )
     client.suppress_exceptions = True
     client.connect_timeout = CONNECT_TIMEOUT_S
@@ -100,14 +102,14 @@ def connect(client: Client, place: Place, protocol: int) -> None:
     client.connect(place.host, place.port, KEEPALIVE_S, clean_start=False, properties=properties)
 
 
-def subscription(topic_filter: str, protocol: int) -> tuple[str, SubscribeOptions | int]:
+def subscription(topic_filter: str, protocol: int, *, again: bool = False) -> tuple[str, SubscribeOptions | int]:
     """One filter with its options: no echo of our own, retained messages marked as such and sent at once.
 
-    Of our own announcements only later changes matter (some brokers send them back on subscribing).
+    Of our own announcements only later changes matter (some brokers send them back on subscribing), unless ``again``.
     """
     if protocol != MQTT5:
         return (topic_filter, 1)
-    handling = 2 if topic_filter.endswith("/config") else 0
+    handling = 2 if topic_filter.endswith("/config") and not again else 0
     return (topic_filter, SubscribeOptions(qos=1, noLocal=True, retainAsPublished=True, retainHandling=handling))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import random
 import threading
 import time
@@ -41,8 +40,10 @@ _DIAL_S: Final = 90.0
 _STEADY_S: Final = 10.0
 _LONG_STEADY_S: Final = 120.0
 _IN_A_ROW: Final = 3
-_MOST_WAITING: Final = 2000
+_MOST_WAITING: Final = 4000
 _MOST_WAITING_BYTES: Final = 4_000_000
+_MESSAGE_BYTES: Final = 600
+"""What a message costs in memory beside its payload."""
 _DRAINED: Final = 8
 _RELOG_S: Final = 60.0
 
@@ -83,8 +84,8 @@ class _Tries:
 class MqttBroker:
     """The broker as control sees it (ports.Broker).
 
-    ``post`` puts a message into the inbox; queue.Full from it drops an inbound message. ``backlog`` tells how many
-    messages wait there: a flood is dropped here and counted, not piled up. ``extra_ca`` is an additional CA file.
+    ``post`` puts a message into the inbox. ``backlog`` tells how many messages wait there: a flood is dropped here and
+    counted, not piled up. ``extra_ca`` is an additional CA file.
     """
 
     def __init__(
@@ -142,6 +143,12 @@ class MqttBroker:
         session = self._session
         if session is not None:
             session.subscribe(self._filters)
+
+    def ask(self, topic: str) -> None:
+        """Have the message that is retained on a topic sent to us, if there is one."""
+        session = self._session
+        if session is not None:
+            session.ask(topic)
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Publish ``offline``, disconnect and end the thread, all within about ``timeout_s`` (a mute broker too)."""
@@ -247,12 +254,10 @@ class MqttBroker:
         if isinstance(message, BrokerUp):
             self._welcome(message)
             return
-        if isinstance(message, Inbound) and not self._has_room(message):
-            self._drop()
-            return
-        try:
+        if not isinstance(message, Inbound) or self._has_room(message):
             self._post(message)
-        except queue.Full:
+        else:
+            message.taken()
             self._drop()
 
     def _welcome(self, message: BrokerUp) -> None:
@@ -266,7 +271,7 @@ class MqttBroker:
         waiting = self._backlog()
         if waiting <= _DRAINED:
             self._waiting_bytes = 0
-        self._waiting_bytes += len(inbound.payload)
+        self._waiting_bytes += len(inbound.payload) + _MESSAGE_BYTES
         return waiting < _MOST_WAITING and self._waiting_bytes <= _MOST_WAITING_BYTES
 
     def _drop(self) -> None:

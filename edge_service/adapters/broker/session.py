@@ -140,6 +140,11 @@ class Session:
         if added := [one for one in filters if one not in old]:
             self._client.subscribe([clients.subscription(one, self.protocol) for one in added])  # type: ignore[arg-type]
 
+    def ask(self, topic: str) -> None:
+        """Subscribe to a topic until the connection ends: its retained message comes at once."""
+        if self.up:
+            self._client.subscribe([clients.subscription(topic, self.protocol, again=True)])  # type: ignore[arg-type]
+
     def farewell(self, message: Outbound, timeout_s: float) -> bool:
         """Publish a last message, wait until the broker has it, and disconnect. False when it did not take it."""
         if not self.up:
@@ -245,12 +250,18 @@ class Session:
             retain=bool(message.retain),
             response_topic=getattr(properties, "ResponseTopic", None),
             correlation=getattr(properties, "CorrelationData", None),
+            taken=functools.partial(self._acknowledge, message.mid, message.qos),
         )
         if self.up:
             self._deliver(inbound)
         elif len(self._held) < _MAX_HELD:
             # a kept session sends before the subscription is confirmed; BrokerUp must come first
             self._held.append(inbound)
+
+    def _acknowledge(self, mid: int, qos: int) -> None:
+        """From any thread; of a connection that is over nothing is acknowledged."""
+        if qos and self._ending is None and not self._abort:
+            self._client.ack(mid, qos)
 
     def _note_denied(self, what: str) -> None:
         if what in self.denied or len(self.denied) > _MAX_HELD:

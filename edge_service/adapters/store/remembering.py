@@ -16,7 +16,7 @@ from edge_service.ports import RememberedCommand
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from sqlalchemy import Connection, Engine, Executable
+    from sqlalchemy import ColumnClause, Connection, Engine, Executable
 
     from edge_service.adapters.store.rows import AnyRow
     from edge_service.adapters.store.writer import Writer
@@ -34,7 +34,7 @@ _FORGET = delete(memory).where(memory.c.key == bindparam("key"))
 _FIND = select(commands).where(commands.c.id == bindparam("command"))
 _REMEMBER = insert(commands).prefix_with("OR REPLACE")
 _TOO_OLD = delete(commands).where(commands.c.at < bindparam("before"))
-_rowid = literal_column("rowid")
+_rowid: ColumnClause[int] = literal_column("rowid")
 """Grows with each row: the order in which they came, also within one millisecond and over a step of the clock."""
 _TOO_MANY = delete(commands).where(
     _rowid <= select(_rowid).select_from(commands).order_by(_rowid.desc()).limit(1).offset(_COMMANDS).scalar_subquery()
