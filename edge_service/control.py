@@ -176,9 +176,11 @@ class Control:
         message = self._next(wait)
         now = self._look_at_clock()
         self.ticker.run_pending()
+        self.shots.hand_over()
         taken = 0
         while message is not None:
             self._take(message, now)
+            self.shots.hand_over()
             taken += 1
             if taken >= DRAIN or self.ticker.idle_seconds() <= 0:
                 break

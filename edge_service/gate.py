@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -23,8 +24,15 @@ class Telling(Protocol):
         """The state of a camera (None: the node) is another now."""
 
 
+ASK_AGAIN_S = 0.25
+"""One look serves all cameras of a slot: no slot waits for the database."""
+
+
 class Gate:
-    """Closed while the spool or the disk is full and nothing may or can be dropped to make room."""
+    """Closed while the spool or the disk is full and nothing may or can be dropped to make room.
+
+    ``now`` gives aware UTC for what is told, ``monotonic`` seconds.
+    """
 
     def __init__(
         self,
@@ -34,15 +42,25 @@ class Gate:
         telling: Telling,
         *,
         now: Callable[[], datetime],
+        monotonic: Callable[[], float],
     ) -> None:
         self._limits = limits
         self._frames = frames
         self._node = node
         self._telling = telling
         self._now = now
+        self._monotonic = monotonic
+        self._looked_at = -math.inf
+        self._answer: str | None = None
 
     def reason(self) -> str | None:
         """spool_full or disk_full while no frame may be kept, else None; tells when that begins and ends."""
+        at = self._monotonic()
+        if at >= self._looked_at + ASK_AGAIN_S:
+            self._answer, self._looked_at = self._look(), at
+        return self._answer
+
+    def _look(self) -> str | None:
         limits = self._limits()
         used = self._frames.spool_bytes()
         refuses = limits.when_full == "refuse" or not self._frames.queue().frames

@@ -91,6 +91,7 @@ class Shots:
         self._submit = submit
         self._refuse = refuse
         self._kept = kept
+        self._orders: list[Order] = []
         self._asked: list[_Asked] = []
         self.conditions: dict[str, Condition] = {}
         self.last_activity_at: datetime | None = None
@@ -111,9 +112,19 @@ class Shots:
         return self._refuse()
 
     def launch(self, shot: Shot, camera: CameraSettings, interval_s: float | None) -> None:
-        """Hand a shot to the workers, with the name that its frame will get."""
+        """Make a shot ready for the workers, with the name that its frame will get; see :meth:`hand_over`."""
         preview = self._telling.wants_picture(shot.camera, at_once=shot.slot is None)
-        self._submit(Order(shot, camera, interval_s, self._namer(), preview))
+        self._orders.append(Order(shot, camera, interval_s, self._namer(), preview))
+
+    def hand_over(self) -> None:
+        """Give what is ready to the workers, all of a moment together.
+
+        One by one the first worker would take the processor from the cameras that come after it.
+        """
+        if self._orders:
+            orders, self._orders = self._orders, []
+            for order in orders:
+                self._submit(order)
 
     def _namer(self) -> Callable[[Shot, Picture, Stamp], PathFor]:
         settings = self._settings()

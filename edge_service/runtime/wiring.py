@@ -143,7 +143,14 @@ def _capture(parts: Parts) -> None:
     )
     parts.crew = Crew("capture", MOST_WORKERS, parts.died, parts.progress)
     capture = Capture(parts.source, PictureLook(), store.frames, lambda: _stamp(parts), store.quarantine.offer)
-    gate = Gate(lambda: parts.configuration.settings.spool, store.frames, parts.node, parts.news, now=parts.clock.now)
+    gate = Gate(
+        lambda: parts.configuration.settings.spool,
+        store.frames,
+        parts.node,
+        parts.news,
+        now=parts.clock.now,
+        monotonic=time.monotonic,
+    )
 
     def submit(order: Order) -> None:
         limit = deadline_s(order.camera.timeout, order.interval_s)

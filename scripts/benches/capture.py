@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,8 +106,11 @@ def frame_price(shots: int) -> Iterator[Figure]:
     )
 
 
-def serve(count: int) -> None:
-    """The cameras: ``count`` of them, a port each, in one loop that notes when a request's first bytes come."""
+def serve(count: int, think_s: float) -> None:
+    """The cameras: ``count`` of them, a port each, in one loop that notes when a request's first bytes come.
+
+    Each answers after ``think_s``: a real one takes and encodes its picture first.
+    """
     picture = sys.stdin.buffer.read()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture)
     came: list[tuple[int, float]] = []
@@ -116,9 +120,12 @@ def serve(count: int) -> None:
     for number, listener in enumerate(listeners):
         selector.register(listener, selectors.EVENT_READ, (number, True))
     print(json.dumps(ports), flush=True)
+    due: deque[tuple[float, socket.socket]] = deque()
     while True:
-        ready = selector.select()
+        ready = selector.select(max(0.0, due[0][0] - time.time()) if due else None)
         at = time.time()
+        while due and due[0][0] <= at:
+            due.popleft()[1].sendall(head + picture)
         for key, _ in ready:
             number, listens = key.data
             sock = key.fileobj
@@ -136,13 +143,16 @@ def serve(count: int) -> None:
                 sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)  # type: ignore[union-attr]
             else:
                 came.append((number, at))
-                sock.sendall(head + picture)  # type: ignore[union-attr]
+                due.append((at + think_s, sock))  # type: ignore[arg-type]
 
 
 def lateness(seconds: float) -> Iterator[Figure]:
-    """Slot to the first byte at the camera, and to the complete picture: the whole service, 20 cameras at 5 s."""
+    """Slot to the first byte at the camera, and to the complete picture: the whole service, 20 cameras at 5 s.
+
+    The cameras need 100 ms for a picture.
+    """
     with subprocess.Popen(
-        [sys.executable, __file__, "--serve", "20"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, __file__, "--serve", "20", "0.1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as server:
         assert server.stdin is not None  # noqa: S101 - a pipe
         assert server.stdout is not None  # noqa: S101 - a pipe
@@ -194,5 +204,5 @@ def measure(given: argparse.Namespace) -> Iterator[Figure]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
-        serve(int(sys.argv[2]))
+        serve(int(sys.argv[2]), float(sys.argv[3]))
     sys.exit(figures.main(__doc__, measure, options))
