@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from edge_service.adapters.store.place import Lock, prepare
+from edge_service.adapters.store.access import Lock
+from edge_service.adapters.store.place import prepare
 from edge_service.errors import PersonNeededError
 if os.getuid() == 0:
     os.setgid(65534)

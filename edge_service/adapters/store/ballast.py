@@ -1,4 +1,8 @@
-"""A pre-written file that is given up first when the disk is full, so that the books can still be kept."""
+"""Pre-written files that are given up when the disk is full, so that the books can still be kept and opened.
+
+``ballast`` is for the running service. ``ballast.open`` is only given up to open the database on a disk without a free
+byte, and is written again right after; so a service that is restarted on a full disk comes up each time.
+"""
 
 from __future__ import annotations
 
@@ -13,49 +17,71 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 BALLAST = "ballast"
 BALLAST_BYTES = 1 << 20
+OPENING = "ballast.open"
+OPENING_BYTES = 1 << 18
 _CHUNK = 1 << 16
+_COPIES = ("edge_service.db.broken-*", "edge_service.db.before-*")
 
 
 class Ballast:
-    """``missing`` is true while it is given up. Restored only when there is room for it twice over."""
+    """``missing`` is true while a reserve is given up. Restored only when there is room for it twice over."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / BALLAST
         self._folder = folder
         self.missing = True
 
     def release(self) -> bool:
-        """Give it up; True when that freed room."""
+        """Give up the big reserve, and old copies of the database; True when that freed room."""
         self.missing = True
-        try:
-            self._path.unlink()
-        except OSError:
-            return False
-        _log.warning("the disk is full: its last reserve of %d bytes is given up for the books", BALLAST_BYTES)
-        return True
+        freed = self._unlink(self._folder / BALLAST)
+        if freed:
+            _log.warning("the disk is full: its last reserve of %d bytes is given up for the books", BALLAST_BYTES)
+        for pattern in _COPIES:
+            for copy in self._folder.glob(pattern):
+                if self._unlink(copy):
+                    freed = True
+                    _log.warning("the disk is full: the old copy %s is given up", copy.name)
+        return freed
+
+    def release_opening(self) -> bool:
+        """Give up the small reserve that is kept for opening; True when that freed room."""
+        self.missing = True
+        return self._unlink(self._folder / OPENING)
 
     def restore(self) -> bool:
-        """Write it again if it is missing and there is room; True when it is there."""
-        try:
-            if self._path.stat().st_size == BALLAST_BYTES:
-                self.missing = False
-                return True
-        except OSError:
-            pass  # not there: written below
-        self.missing = not self._write()
+        """Write what is missing if there is room; True when all is there."""
+        self.missing = not all([self.restore_opening(), self._restored(BALLAST, BALLAST_BYTES, 2 * BALLAST_BYTES)])
         return not self.missing
 
-    def _write(self) -> bool:
+    def restore_opening(self) -> bool:
+        """The small reserve only: into the room that closing the database has just made."""
+        return self._restored(OPENING, OPENING_BYTES, OPENING_BYTES)
+
+    def _restored(self, name: str, size: int, room: int) -> bool:
+        path = self._folder / name
+        with contextlib.suppress(OSError):  # not there: written below
+            if path.stat().st_size == size:
+                return True
+        return self._write(path, size, room)
+
+    def _write(self, path: Path, size: int, room: int) -> bool:
         """Real bytes, synced: a sparse file would hold no room."""
         try:
-            if self.free_bytes() < 2 * BALLAST_BYTES:
+            if self.free_bytes() < room:
                 return False
-            with open(self._path, "wb", buffering=0, opener=_private) as handle:
-                handle.writelines(os.urandom(_CHUNK) for _ in range(BALLAST_BYTES // _CHUNK))
+            with open(path, "wb", opener=_private) as handle:
+                handle.writelines(os.urandom(_CHUNK) for _ in range(size // _CHUNK))
+                handle.flush()
                 os.fsync(handle.fileno())
         except OSError:
-            with contextlib.suppress(OSError):
-                self._path.unlink()
+            self._unlink(path)
+            return False
+        return True
+
+    def _unlink(self, path: Path) -> bool:
+        try:
+            path.unlink()
+        except OSError:
             return False
         return True
 

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import sqlite3
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from edge_service.errors import EdgeServiceError, PersonNeededError, TryAgainError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from sqlalchemy import Connection
+    from sqlalchemy.engine import ExceptionContext
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
 
+DAMAGED = ".damaged"
+"""Suffix of the mark beside a database that was found damaged in use: the next start does not trust it again."""
 _BUSY_SECONDS = 10
 _FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+_NOT_TEXT = "Could not decode to UTF-8"
+"""How the driver begins when a text column holds other bytes: it gives no code with it."""
 _PRAGMAS = (
     "PRAGMA synchronous=FULL",  # an acknowledgement depends on each commit
     "PRAGMA foreign_keys=ON",
@@ -49,7 +58,31 @@ def engine_for(path: Path) -> Engine:
         skip_autocommit_rollback=True,
     )
     event.listen(engine, "connect", _prepare)
+
+    def look(context: ExceptionContext) -> None:
+        origin = context.original_exception
+        if isinstance(origin, Exception) and isinstance(translated(origin), DatabaseBrokenError):
+            mark_damaged(path)
+
+    event.listen(engine, "handle_error", look)
     return engine
+
+
+@contextlib.contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for questions; trouble comes out as an error of ours."""
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise translated(error) from error
+
+
+def mark_damaged(database: Path) -> None:
+    """Leave a mark beside the database: what a check at the start overlooked shall not end the service again."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with contextlib.suppress(OSError):  # the damage itself is raised; without the mark the next start checks as ever
+        os.close(os.open(database.with_name(database.name + DAMAGED), flags, 0o600))
 
 
 def _prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -67,6 +100,8 @@ def translated(error: Exception) -> Exception:
     if isinstance(origin, OSError):
         return disk_problem(origin)
     code = getattr(origin, "sqlite_errorcode", None)
+    if isinstance(origin, sqlite3.OperationalError) and str(origin).startswith(_NOT_TEXT):
+        return DatabaseBrokenError("the database is damaged (a text is none)")
     if not isinstance(origin, sqlite3.Error) or code is None:
         return error
     return _of_code(code, getattr(origin, "sqlite_errorname", str(code))) or error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert
@@ -14,10 +15,12 @@ from edge_service.adapters.store.schema import (
     cameras,
     halts,
     memory,
+    memory_crc,
     metadata,
     segments,
     version,
 )
+from edge_service.errors import PersonNeededError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,19 +34,24 @@ LOST_UNTIL = "store.lost_until"
 
 
 def create(engine: Engine, kept: Kept, lost_until: int | None) -> None:
-    """Make all tables in an empty file."""
+    """Make all tables in an empty file. Raises PersonNeededError(disk_error) where the disk cannot hold a WAL."""
+    if engine.url.database:
+        # SQLite's side files take the mode of the database
+        os.close(os.open(engine.url.database, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     with engine.connect() as connection:
         # these three only take effect on an empty file, before its first transaction
         connection.exec_driver_sql(f"PRAGMA page_size={PAGE_BYTES}")
         connection.exec_driver_sql("PRAGMA auto_vacuum=INCREMENTAL")
-        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        mode = connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar_one()
+        if mode != "wal":
+            raise PersonNeededError("the file system of data_dir cannot hold SQLite's WAL", code="disk_error")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         try:
             metadata.create_all(connection)
             connection.execute(insert(version), {"version_num": f"{SCHEMA_VERSION:04d}"})
             _restore(connection, kept)
             if lost_until is not None:
-                connection.execute(insert(memory), {"key": LOST_UNTIL, "value": str(lost_until)})
+                connection.execute(insert(memory), _memory(LOST_UNTIL, str(lost_until)))
             connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
             connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
             connection.exec_driver_sql("COMMIT")
@@ -54,21 +62,25 @@ def create(engine: Engine, kept: Kept, lost_until: int | None) -> None:
 
 def _restore(connection: Connection, kept: Kept) -> None:
     """Plans under way begin again where they began: what has no record since then is found by the ledger."""
-    names = sorted({*kept.numbers, *(camera for _, camera, _, _ in kept.segments)})
+    names = sorted({*kept.numbers, *(camera for _, camera, _, _, _ in kept.segments)})
     numbers = {name: number for number, name in enumerate(names, 1)}
     remembered = {key: value for key, value in kept.memory.items() if key != LOST_UNTIL}
     plans = [
-        {"id": one, "camera": numbers[camera], "plan": plan, "begin": begin, "end": None, "settled": begin}
-        for one, camera, plan, begin in kept.segments
+        {"id": one, "camera": numbers[camera], "plan": plan, "begin": begin, "end": end, "settled": begin}
+        for one, camera, plan, begin, end in kept.segments
     ]
-    if kept.segment > max((one for one, _, _, _ in kept.segments), default=0) and names:
+    if kept.segment > max((one for one, *_ in kept.segments), default=0) and names:
         # holds the place of the highest id, so that none is given twice
         plans.append({"id": kept.segment, "camera": 1, "plan": "", "begin": 0, "end": 0, "settled": 0})
     _add(connection, cameras, [{"id": numbers[n], "camera": n, "last_number": kept.numbers.get(n, 0)} for n in names])
-    _add(connection, memory, [{"key": key, "value": value} for key, value in remembered.items()])
+    _add(connection, memory, [_memory(key, value) for key, value in remembered.items()])
     _add(connection, announced, [{"topic": topic} for topic in kept.announced])
-    _add(connection, halts, [{"camera": camera, "begin": begin, "end": None} for camera, begin in kept.halts])
+    _add(connection, halts, [{"camera": camera, "begin": begin, "end": end} for camera, begin, end in kept.halts])
     _add(connection, segments, plans)
+
+
+def _memory(key: str, value: str) -> dict[str, object]:
+    return {"key": key, "value": value, "crc": memory_crc(key, value)}
 
 
 def _add(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from edge_service.adapters.store.connect import DatabaseBrokenError, disk_problem, translated
-from edge_service.adapters.store.schema import APPLICATION_ID, DATABASE, SCHEMA_VERSION
+from edge_service.adapters.store.connect import DAMAGED, DatabaseBrokenError, disk_problem, translated
+from edge_service.adapters.store.impossible import questions
+from edge_service.adapters.store.schema import APPLICATION_ID, DATABASE, SCHEMA_VERSION, memory_crc
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 _CHECK_SECONDS = 3.0
 """A check that takes longer is broken off: capture must run again within 5 s. What it did not reach shows in use."""
 _STEPS = 20_000
-_SIDES = ("-wal", "-shm", "-journal")
+_SIDES = ("-wal", "-shm", "-journal", DAMAGED)
 _BROKEN = ".broken-"
+_MOST_ASIDE = 2
+"""Broken databases that are kept for a person to look at: they may be large, and nobody may ever come."""
+_MEMORY = "SELECT key, value, crc FROM memory"
 _OF_OURS = frozenset({"cameras", "frames", "hours", "memory", "segments"})
 
 
@@ -45,6 +49,8 @@ def examine(folder: Path, *, seconds: float = _CHECK_SECONDS) -> Finding:
     """Look at the database for at most about ``seconds``. Raises PersonNeededError(code=disk_full|disk_error)."""
     path = folder / DATABASE
     try:
+        if path.with_name(DATABASE + DAMAGED).exists():
+            return Finding(Condition.BROKEN, why="it was found damaged in use")
         if not path.exists():
             return Finding(Condition.ABSENT)
         if path.stat().st_size == 0 and not path.with_name(DATABASE + "-wal").exists():
@@ -74,23 +80,30 @@ def _examine(connection: sqlite3.Connection, seconds: float) -> Finding:
         return Finding(Condition.BROKEN, why="the file is not a database of this program")
     if version <= SCHEMA_VERSION and not tables >= _OF_OURS:
         return Finding(Condition.BROKEN, why="tables are missing")
-    fault = _quick_check(connection, seconds)
+    fault = _fault(connection, seconds, rows=version == SCHEMA_VERSION)
     return Finding(Condition.BROKEN, why=fault) if fault else Finding(Condition.SOUND, version=version)
 
 
-def _quick_check(connection: sqlite3.Connection, seconds: float) -> str:
-    """The first fault, "" when none was found in time."""
+def _fault(connection: sqlite3.Connection, seconds: float, *, rows: bool) -> str:
+    """The first fault of pages or rows, "" when none was found in time."""
     until = time.monotonic() + seconds
     connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
     try:
         (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if answer != "ok":
+            return str(answer).splitlines()[0]
+        for table, question in questions() if rows else ():
+            if connection.execute(question).fetchone():
+                return f"the table {table} holds an impossible row"
+        if rows and any(memory_crc(key, value) != crc for key, value, crc in connection.execute(_MEMORY)):
+            return "the table memory holds a damaged value"
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
             return ""
         raise
     finally:
         connection.set_progress_handler(None, 0)
-    return "" if answer == "ok" else str(answer).splitlines()[0]
+    return ""
 
 
 def put_aside(folder: Path, now: datetime) -> str:
@@ -104,6 +117,7 @@ def put_aside(folder: Path, now: datetime) -> str:
         count += 1
     there = path.exists()
     try:
+        _let_go_of_oldest(folder)
         # the side files first: a log that is left alone would be read into the new database
         for side in _SIDES:
             log = path.with_name(DATABASE + side)
@@ -114,3 +128,11 @@ def put_aside(folder: Path, now: datetime) -> str:
     except OSError as error:
         raise disk_problem(error) from error
     return target.name if there else ""
+
+
+def _let_go_of_oldest(folder: Path) -> None:
+    """Of the databases put aside the newest stay, so that there is room for one more."""
+    aside = {path.name.partition(_BROKEN)[2].partition("-")[0] for path in folder.glob(f"{DATABASE}{_BROKEN}*")}
+    for stamp in sorted(aside)[: 1 - _MOST_ASIDE]:
+        for path in folder.glob(f"{DATABASE}{_BROKEN}{stamp}*"):
+            path.unlink()

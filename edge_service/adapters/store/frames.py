@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import logging
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, select
 
 from edge_service.adapters.store import moves
-from edge_service.adapters.store.connect import DatabaseBrokenError, translated
+from edge_service.adapters.store.connect import reading
 from edge_service.adapters.store.rows import BY_ID, COLUMNS, frame_of, moment
 from edge_service.adapters.store.schema import DELIVERED, NOT_BEFORE_NAMED, PENDING, UPLOADING, cameras, frames
-from edge_service.errors import BadItemError
+from edge_service.errors import BadItemError, TryAgainError
 from edge_service.frame import Receipt
 from edge_service.moments import from_ms, to_ms
 from edge_service.ports import QueueSums, UnsureFrame
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from edge_service.adapters.store.writer import Writer
     from edge_service.frame import Frame, NewFrame
     from edge_service.ports import PathFor
+
+_log = logging.getLogger(__name__)
 
 # `file <> ''` stands in each of them: that is the partial index's own condition
 _HERE = frames.c.file != ""
@@ -232,6 +235,9 @@ class Frames:
         frame = self._known(frame_id)
         try:
             data = self._files.read(frame.file)
+        except TryAgainError as error:
+            _log.warning("a picture that was found waits for the next start: %s", error.message)
+            return None
         except BadItemError:
             data = b""
         if not data:
@@ -286,14 +292,8 @@ class Frames:
         return self._rows(statement, values)[0]
 
     def _rows(self, statement: Executable, values: dict[str, Any]) -> Sequence[AnyRow]:
-        try:
-            with self._engine.connect() as connection:
-                return connection.execute(statement, values).all()
-        except Exception as error:
-            ours = translated(error)
-            if isinstance(ours, DatabaseBrokenError) or ours is not error:
-                raise ours from error
-            raise
+        with reading(self._engine) as connection:
+            return connection.execute(statement, values).all()
 
 
 def _freshness(frame: Frame) -> tuple[datetime, int]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, func, select
 
-from edge_service.adapters.store.connect import translated
+from edge_service.adapters.store.connect import reading
 from edge_service.adapters.store.rows import moment
 from edge_service.adapters.store.schema import STATES, frames
 from edge_service.moments import from_ms, to_ms
@@ -56,11 +56,8 @@ class History:
         if number is None:
             return
         values = {"camera_id": number, "begin": to_ms(begin), "end": to_ms(end)}
-        try:
-            with self._engine.connect() as connection:
-                rows = connection.execute(_KEPT_SLOTS, values).all()
-        except Exception as error:
-            raise translated(error) from error
+        with reading(self._engine) as connection:
+            rows = connection.execute(_KEPT_SLOTS, values).all()
         for row in rows:
             yield KeptSlot(
                 slot_at=from_ms(row.slot_at),

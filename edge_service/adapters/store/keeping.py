@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from edge_service.adapters.store.connect import reading
 from edge_service.adapters.store.rows import digests, path_hash
 from edge_service.adapters.store.schema import NOT_BEFORE_NAMED, cameras, frames
 from edge_service.adapters.store.tally import add_life, add_sums
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from edge_service.adapters.store.keepsake import Keepsake
     from edge_service.adapters.store.spool_files import SpoolFiles
     from edge_service.adapters.store.tally import CameraNumbers
+    from edge_service.adapters.store.trouble import Trouble
     from edge_service.adapters.store.writer import Writer
     from edge_service.frame import NewFrame
     from edge_service.ports import PathFor
@@ -61,6 +63,7 @@ class Keeper:
         numbers: CameraNumbers,
         keepsake: Keepsake,
         ballast: Ballast,
+        trouble: Trouble,
     ) -> None:
         self._engine = engine
         self._writer = writer
@@ -68,6 +71,7 @@ class Keeper:
         self._numbers = numbers
         self._keepsake = keepsake
         self._ballast = ballast
+        self._trouble = trouble
         self._lock = threading.Lock()
         self._turns: dict[str, threading.Lock] = {}
         self._last: dict[str, int] = {}
@@ -106,9 +110,13 @@ class Keeper:
     def _next_number(self, name: str, camera: int) -> int:
         last = self._last.get(name)
         if last is None:
-            with self._engine.connect() as connection:
+            with reading(self._engine) as connection:
                 last = connection.execute(_LAST_NUMBER, {"camera_id": camera}).scalar_one()
-        self._keepsake.reserve(name, last + 1)
+        try:
+            self._keepsake.reserve(name, last + 1)
+        except PersonNeededError as error:
+            self._trouble.failed(error)
+            raise
         return last + 1
 
 

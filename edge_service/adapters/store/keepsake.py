@@ -1,7 +1,7 @@
 """The small copy beside the database: what must come back when the database is lost.
 
-Memory (link, patch, switches), stops, plans under way, announced topics, and running numbers reserved in blocks so
-that it is not rewritten for each frame. One JSON file, replaced atomically. Secrets in it are sealed already.
+Memory (link, patch, switches), the latest stops and plans, announced topics, and running numbers reserved in blocks
+so that it is not rewritten for each frame. One JSON file, replaced atomically. Secrets in it are sealed already.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 KEEPSAKE = "edge_service.keep"
 _BLOCK = 1000
-_VERSION = 1
+_VERSION = 2
+
+PlanKept = tuple[int, str, str, int, int | None]
+"""id, camera, plan, begin, end"""
+HaltKept = tuple[str | None, int, int | None]
+"""camera (None: the node), begin, end"""
 
 
 @dataclass(slots=True)
@@ -28,8 +33,8 @@ class Kept:
 
     memory: dict[str, str] = field(default_factory=dict)
     announced: list[str] = field(default_factory=list)
-    halts: list[tuple[str | None, int]] = field(default_factory=list)
-    segments: list[tuple[int, str, str, int]] = field(default_factory=list)
+    halts: list[HaltKept] = field(default_factory=list)
+    segments: list[PlanKept] = field(default_factory=list)
     segment: int = 0
     numbers: dict[str, int] = field(default_factory=dict)
 
@@ -42,6 +47,8 @@ class Keepsake:
         self._lock = threading.Lock()
         self._kept = Kept()
         self._written = ""
+        self.stale = False
+        """True while the file lacks a change that the database has (the disk refused it)."""
 
     def load(self) -> Kept | None:
         """What the file says; None when there is none or it is unreadable."""
@@ -51,8 +58,8 @@ class Keepsake:
             kept = Kept(
                 memory={str(key): str(value) for key, value in found["memory"].items()},
                 announced=[str(topic) for topic in found["announced"]],
-                halts=[(camera, int(begin)) for camera, begin in found["halts"]],
-                segments=[(int(i), str(camera), str(plan), int(at)) for i, camera, plan, at in found["segments"]],
+                halts=[_halt(*halt) for halt in found["halts"]],
+                segments=[_plan(*plan) for plan in found["segments"]],
                 segment=int(found["segment"]),
                 numbers={str(camera): int(number) for camera, number in found["numbers"].items()},
             )
@@ -83,7 +90,9 @@ class Keepsake:
                 kept.numbers[camera] = max(ceiling, kept.numbers.get(camera, 0))
             kept.segment = max(kept.segment, self._kept.segment)
             self._kept = kept
+            self.stale = True
             self._write()
+            self.stale = False
 
     def _write(self) -> None:
         text = json.dumps({"version": _VERSION, **asdict(self._kept)}, sort_keys=True)
@@ -104,6 +113,14 @@ class Keepsake:
         except OSError as error:
             raise disk_problem(error) from error
         self._written = text
+
+
+def _plan(number: int, camera: str, plan: str, begin: int, end: int | None = None) -> PlanKept:
+    return int(number), str(camera), str(plan), int(begin), None if end is None else int(end)
+
+
+def _halt(camera: str | None, begin: int, end: int | None = None) -> HaltKept:
+    return camera, int(begin), None if end is None else int(end)
 
 
 def _private(path: str, flags: int) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, func, select
 
 from edge_service.adapters.store import records
-from edge_service.adapters.store.connect import translated
+from edge_service.adapters.store.connect import reading
 from edge_service.adapters.store.rows import COLUMNS, frame_of, moment
 from edge_service.adapters.store.schema import (
     DELIVERED,
@@ -287,11 +287,8 @@ class Ledger:
         return [] if number is None else self._rows(statement, {"camera_id": number, **values})
 
     def _rows(self, statement: Executable, values: dict[str, Any]) -> Sequence[AnyRow]:
-        try:
-            with self._engine.connect() as connection:
-                return connection.execute(statement, values).all()
-        except Exception as error:
-            raise translated(error) from error
+        with reading(self._engine) as connection:
+            return connection.execute(statement, values).all()
 
 
 def _segment(row: AnyRow, camera: str) -> Segment:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from edge_service.adapters.store.access import Lock, close_to_others
 from edge_service.adapters.store.ballast import Ballast
-from edge_service.adapters.store.connect import engine_for, translated
+from edge_service.adapters.store.connect import DatabaseBrokenError, engine_for, mark_damaged, reading, translated
+from edge_service.adapters.store.copying import Copying
 from edge_service.adapters.store.create import LOST_UNTIL, create
 from edge_service.adapters.store.damage import Condition, Finding, examine, put_aside
 from edge_service.adapters.store.frames import Frames
@@ -23,22 +25,15 @@ from edge_service.adapters.store.keeping import Keeper
 from edge_service.adapters.store.keepsake import Keepsake, Kept
 from edge_service.adapters.store.ledger import Ledger
 from edge_service.adapters.store.migrate import migrate
-from edge_service.adapters.store.place import Lock, close_to_others, prepare
+from edge_service.adapters.store.place import prepare
 from edge_service.adapters.store.pruning import Pruning
 from edge_service.adapters.store.quarantine import Quarantine
 from edge_service.adapters.store.recovery import Recovery
-from edge_service.adapters.store.remembering import VOLATILE, Remembering
-from edge_service.adapters.store.schema import (
-    DATABASE,
-    SCHEMA_VERSION,
-    announced,
-    cameras,
-    halts,
-    memory,
-    segments,
-)
+from edge_service.adapters.store.remembering import Remembering
+from edge_service.adapters.store.schema import DATABASE, SCHEMA_VERSION, cameras, segments
 from edge_service.adapters.store.spool_files import SpoolFiles
 from edge_service.adapters.store.tally import CameraNumbers
+from edge_service.adapters.store.trouble import Trouble
 from edge_service.adapters.store.writer import Writer
 from edge_service.errors import PersonNeededError
 from edge_service.moments import from_ms, to_ms
@@ -55,7 +50,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Slots of this camera in (begin, until] may have lost their records: without one they are down, record_lost."""
+    """Slots of this camera in (begin, until] may have lost their records: without one they are down, record_lost.
+
+    One for each plan that the copy remembered, also for those that had ended before.
+    """
 
     camera: str
     begin: datetime
@@ -85,21 +83,27 @@ class Store:
 
     def __init__(self, folder: Path, on_death: Callable[[BaseException], None] = lambda _error: None) -> None:
         self._folder = folder
+        self._on_death = on_death
         self._engine: Engine = engine_for(folder / DATABASE)
         self._lock = Lock(folder)
         self._ballast = Ballast(folder)
         self._keepsake = Keepsake(folder)
-        self._files = SpoolFiles(folder / "spool")
+        self.trouble = Trouble(folder)
+        self._files = SpoolFiles(folder / "spool", self.trouble.failed)
         self.quarantine = Quarantine(folder / "quarantine", SpoolFiles(folder / "quarantine"))
         self._beside = False
-        self.writer = Writer(self._engine, self._ballast, on_death)
+        self._opened = False
+        self._copying = Copying(self._engine, self._keepsake, self.trouble, self._copied)
+        self.writer = Writer(self._engine, self._ballast, self.trouble, self._died)
         self._numbers = CameraNumbers(self._engine, self.writer)
-        self._keeper = Keeper(self._engine, self.writer, self._files, self._numbers, self._keepsake, self._ballast)
-        self.frames = Frames(self._engine, self.writer, self._files, self.quarantine, self._numbers, self._keeper)
+        keeper = Keeper(
+            self._engine, self.writer, self._files, self._numbers, self._keepsake, self._ballast, self.trouble
+        )
+        self.frames = Frames(self._engine, self.writer, self._files, self.quarantine, self._numbers, keeper)
         self.history = History(self._engine, self._numbers)
-        self.ledger = Ledger(self._engine, self.writer, self._numbers, self._copy)
+        self.ledger = Ledger(self._engine, self.writer, self._numbers, self._copying.bring)
         self.pruning = Pruning(self._engine, self.writer, self.ledger)
-        self.memory = Remembering(self._engine, self.writer, self._copy)
+        self.memory = Remembering(self._engine, self.writer, self._copying.bring, lambda: self._copying.stale)
 
     def open(self, now: datetime, *, beside: bool = False) -> Opened:
         """Ready to use when it returns. Raises PersonNeededError (disk_full, disk_error, conflict, downgrade)."""
@@ -113,12 +117,16 @@ class Store:
         except BaseException:
             self.close()
             raise
+        finally:
+            self._opened = True
         return Opened()
 
     def close(self) -> None:
         """Write what waits, fold the log into the database, let go."""
         self.writer.close()
         self._engine.dispose()
+        if not self._beside and self._ballast.missing:
+            self._ballast.restore_opening()  # into the room that the log has just left, for the next start
         self._files.close()
         self.quarantine.close()
         self._lock.close()
@@ -138,30 +146,62 @@ class Store:
         self._files.open()
         self.quarantine.open()
         kept = self._keepsake.load()
-        finding = self._examined()
-        rebuilt, aside = False, ""
-        if finding.condition is not Condition.SOUND:
-            rebuilt = finding.condition is Condition.BROKEN or kept is not None or any(self._files.scan())
-            lost_until = self._last_change(now) if rebuilt else None
-            aside = put_aside(self._folder, now) if rebuilt else ""
-            self._made(kept or Kept(), lost_until)
+        aside, why = "", ""
+        for _ in range(2):
+            finding = self._examined()
+            try:
+                rebuilt = self._put_in_place(finding, kept, now)
+                if rebuilt is not None:
+                    aside, why = rebuilt, finding.why or "it was gone"
+                adopted, lost_rows = self._recovered()
+                break
+            except Exception as error:
+                if not isinstance(translated(error), DatabaseBrokenError):
+                    raise
+                # the check had overlooked it: the mark makes the next one sure
+                mark_damaged(self._folder / DATABASE)
+                self.writer.close()
+                self._engine.dispose()
         else:
-            self._migrated(finding)
-        self._ballast.restore()
-        self.writer.start()
-        adopted, lost_rows = Recovery(self._engine, self.writer, self._files, self._numbers).run()
-        self._copy()
-        if rebuilt:
-            _log.error("the database was made anew from the spool: %s", finding.why or "it was gone")
+            raise PersonNeededError("a new database was damaged at once: the disk cannot be trusted", code="disk_error")
+        if why:
+            _log.error("the database was made anew from the spool: %s", why)
         return Opened(
             adopted=adopted,
             lost_rows=lost_rows,
-            rebuilt=rebuilt,
+            rebuilt=bool(why),
             put_aside=aside,
-            why=finding.why,
+            why=why,
             open_permissions=tuple(open_to_others),
             lost=self._lost(),
         )
+
+    def _put_in_place(self, finding: Finding, kept: Kept | None, now: datetime) -> str | None:
+        """A sound database of this version is there when it returns. What a broken one is called now, None when
+        nothing had to be rebuilt.
+        """
+        if finding.condition is Condition.SOUND:
+            self._migrated(finding)
+            return None
+        rebuilt = finding.condition is Condition.BROKEN or kept is not None or any(self._files.scan())
+        lost_until = self._last_change(now) if rebuilt else None
+        aside = put_aside(self._folder, now) if rebuilt else ""
+        try:
+            create(self._engine, kept or Kept(), lost_until)
+        except Exception as error:
+            raise translated(error) from error
+        return aside if rebuilt else None
+
+    def _recovered(self) -> tuple[int, int]:
+        """Rows and files agree when it returns: (adopted files, rows whose file is missing)."""
+        self._ballast.restore()
+        self.writer.start()
+        found = Recovery(self._engine, self.writer, self._files, self._numbers).run()
+        try:
+            self._copying.bring()
+        except PersonNeededError as error:
+            _log.warning("the copy beside the database is old: %s", error.message)
+        return found
 
     def _open_beside(self, now: datetime) -> None:
         """As a guest; the first one on a folder without a service makes the database or migrates it."""
@@ -183,19 +223,14 @@ class Store:
         self.writer.start()
 
     def _examined(self) -> Finding:
-        """On a full disk even opening fails: the reserve is given up for it."""
-        try:
-            return examine(self._folder)
-        except PersonNeededError as error:
-            if error.code != "disk_full" or not self._ballast.release():
-                raise
-            return examine(self._folder)
-
-    def _made(self, kept: Kept, lost_until: int | None) -> None:
-        try:
-            create(self._engine, kept, lost_until)
-        except Exception as error:
-            raise translated(error) from error
+        """On a full disk even opening fails: the reserves are given up for it."""
+        for reserve in (self._ballast.release_opening, self._ballast.release):
+            try:
+                return examine(self._folder)
+            except PersonNeededError as error:
+                if error.code != "disk_full" or not reserve():
+                    raise
+        return examine(self._folder)
 
     def _migrated(self, finding: Finding) -> None:
         if finding.version > SCHEMA_VERSION:
@@ -220,32 +255,23 @@ class Store:
         until = self.memory.get(LOST_UNTIL)
         if until is None:
             return ()
-        end = from_ms(int(until))
-        with self._engine.connect() as connection:
+        end = int(until)
+        with reading(self._engine) as connection:
             rows = connection.execute(
-                select(cameras.c.camera, segments.c.begin)
+                select(cameras.c.camera, segments.c.begin, segments.c.end)
                 .join(segments, segments.c.camera == cameras.c.id)
-                .where(segments.c.end.is_(None))
-            ).all()
-        return tuple(Lost(row.camera, from_ms(row.begin), end) for row in rows)
-
-    def _copy(self) -> None:
-        """Bring the copy beside the database up to date; a guest tells the service instead."""
-        kept = Kept()
-        with self._engine.connect() as connection:
-            rows = connection.execute(select(memory))
-            kept.memory = {row.key: row.value for row in rows if not row.key.startswith(VOLATILE)}
-            kept.announced = sorted(connection.execute(select(announced.c.topic)).scalars())
-            stopped = connection.execute(select(halts).where(halts.c.end.is_(None)))
-            kept.halts = [(row.camera, row.begin) for row in stopped]
-            plans = connection.execute(
-                select(segments, cameras.c.camera.label("name"))
-                .join(cameras, cameras.c.id == segments.c.camera)
-                .where(segments.c.end.is_(None))
+                .where(segments.c.plan != "", segments.c.begin < end)
                 .order_by(segments.c.id)
-            )
-            kept.segments = [(row.id, row.name, row.plan, row.begin) for row in plans]
-            kept.segment = max((one for one, _, _, _ in kept.segments), default=0)
-        self._keepsake.replace(kept)
+            ).all()
+        return tuple(
+            Lost(row.camera, from_ms(row.begin), from_ms(end if row.end is None else min(end, row.end))) for row in rows
+        )
+
+    def _copied(self) -> None:
         if self._beside:
             self._lock.tell()
+
+    def _died(self, error: BaseException) -> None:
+        """The store thread ended; while opening, the opener sees it himself."""
+        if self._opened:
+            self._on_death(error)

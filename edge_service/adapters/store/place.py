@@ -1,71 +1,85 @@
-"""The data folder: is it there, is it ours alone, can SQLite live on it. Opens no database."""
+"""The data folder: is it there, is it the one from before, can SQLite live on it. Opens no database.
+
+A disk that is not mounted leaves an empty mount point, which looks like a first start. What tells them apart lies
+outside of the folder: ``/etc/fstab``, and in memory the mount point of the last start since the machine was booted.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
+import hashlib
+import logging
 import os
-import stat
 from pathlib import Path
 
 from edge_service.adapters.store.connect import disk_problem
+from edge_service.adapters.store.foreign import foreign
+from edge_service.adapters.store.schema import DATABASE
 from edge_service.errors import PersonNeededError
 
-LOCK = "edge_service.lock"
-_FSTAB = Path("/etc/fstab")
-_MOUNTS = Path("/proc/self/mounts")
-_REMOTE = frozenset({"nfs", "nfs4", "nfsd", "cifs", "smb", "smb2", "smb3", "smbfs", "ncpfs", "afs", "9p", "fuse.sshfs"})
+_log = logging.getLogger(__name__)
+FSTAB = Path("/etc/fstab")
+MOUNTS = Path("/proc/self/mounts")
+MEMORY = Path("/dev/shm")  # noqa: S108  one file of ours in it, opened without following links and only if it is ours
+_REMOTE = frozenset({"nfs", "nfs4", "nfsd", "cifs", "smb", "smb2", "smb3", "smbfs", "ncpfs", "afs", "sshfs"})
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
+_LONGEST = 4096
 
 
-def prepare(folder: Path, *, fstab: Path = _FSTAB, mounts: Path = _MOUNTS) -> None:
+def prepare(folder: Path, *, fstab: Path = FSTAB, mounts: Path = MOUNTS, memory: Path = MEMORY) -> None:
     """Make the folder if it may be made, and refuse one that SQLite's WAL cannot live on.
 
     Raises PersonNeededError(code=disk_error).
     """
-    if not folder.is_dir():
-        _make(folder, fstab, mounts)
-    kind = _file_system(folder.resolve(), mounts)
-    if kind in _REMOTE:
+    absolute = Path(os.path.abspath(folder))  # noqa: PTH100  a link that leads nowhere must not be resolved
+    if not os.path.exists(absolute / DATABASE):  # noqa: PTH110  a folder that may not be looked into is no error yet
+        _refuse_missing_disk(absolute, fstab, mounts, memory)
+        if not os.path.isdir(absolute):  # noqa: PTH112  the same
+            _make(absolute)
+    target, kind = _mount_of(absolute.resolve(), mounts)
+    if kind.removeprefix("fuse.") in _REMOTE:
         raise PersonNeededError(
             f"data_dir lies on {kind}, a network file system: SQLite's WAL needs a local disk", code="disk_error"
         )
+    if os.statvfs(absolute).f_flag & os.ST_RDONLY:
+        raise PersonNeededError(f"data_dir {absolute} lies on a disk that is mounted read-only", code="disk_error")
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
-        raise _foreign(folder)
+        raise foreign(folder)
+    _remember(absolute, target, memory)
 
 
-def _make(folder: Path, fstab: Path, mounts: Path) -> None:
-    """A folder below a mount point that is listed but not mounted is a missing disk, not a new start."""
-    absolute = Path(os.path.abspath(folder))  # noqa: PTH100  a link that leads nowhere must not be resolved
+def _refuse_missing_disk(folder: Path, fstab: Path, mounts: Path, memory: Path) -> None:
+    """A folder without a database, on a disk that ought to be mounted, is a missing disk and not a first start."""
     mounted = {target for target, _ in _listed(mounts)}
+    places = (folder, Path(os.path.realpath(folder)))  # also where a link leads that leads nowhere now
     for target, _ in _listed(fstab):
-        if target != "/" and target not in mounted and absolute.is_relative_to(target):
-            raise PersonNeededError(f"data_dir is missing: {target} is not mounted", code="disk_error")
+        if target != "/" and target not in mounted and any(place.is_relative_to(target) for place in places):
+            raise PersonNeededError(f"data_dir is missing: {target} of /etc/fstab is not mounted", code="disk_error")
+    before = _remembered(folder, memory)
+    if before is not None and before not in mounted:
+        raise PersonNeededError(
+            f"data_dir is missing: it was on {before}, which is not mounted any more"
+            f" (to begin anew without it: remove {memory / _name(folder)})",
+            code="disk_error",
+        )
+
+
+def _make(folder: Path) -> None:
     try:
-        absolute.mkdir(mode=_FOLDER_MODE)
+        folder.mkdir(mode=_FOLDER_MODE)
     except PermissionError as error:
-        raise _foreign(absolute, absolute.parent) from error
+        raise foreign(folder, folder.parent) from error
     except FileNotFoundError as error:
         raise PersonNeededError(
-            f"data_dir is missing and so is the folder that should hold it: {absolute.parent}", code="disk_error"
+            f"data_dir is missing and so is the folder that should hold it: {folder.parent}", code="disk_error"
         ) from error
+    except FileExistsError as error:
+        raise PersonNeededError(f"data_dir is no folder: {folder}", code="disk_error") from error
     except OSError as error:
         raise disk_problem(error) from error
 
 
-def _foreign(folder: Path, owned: Path | None = None) -> PersonNeededError:
-    """Names the command that gives the folder to us: the commonest first minute of a container with a bind mount."""
-    us = f"{os.geteuid()}:{os.getegid()}"
-    with contextlib.suppress(OSError):
-        owner = (owned or folder).stat().st_uid
-        make = f"mkdir -p {folder} && " if owned else ""
-        return PersonNeededError(
-            f"data_dir {folder}: user {os.geteuid()} may not write {owned or 'there'} (it belongs to user {owner}). "
-            f"As root: {make}chown -R {us} {folder} (in a container: the folder that is mounted there)",
-            code="disk_error",
-        )
-    return PersonNeededError(f"data_dir {folder} may not be read by user {os.geteuid()}", code="disk_error")
+# --- mounts -----------------------------------------------------------------------------------------------------
 
 
 def _listed(table: Path) -> list[tuple[str, str]]:
@@ -84,100 +98,50 @@ def _plain(text: str) -> str:
     return text
 
 
-def _file_system(folder: Path, mounts: Path) -> str:
-    """The kind of the file system that holds ``folder``: the last mounted of the longest mount points."""
+def _mount_of(folder: Path, mounts: Path) -> tuple[str, str]:
+    """Mount point and kind of the file system that holds ``folder``: the last mounted of the longest mount points."""
     best = ("", "")
     for target, kind in _listed(mounts):
         if folder.is_relative_to(target) and len(target) >= len(best[0]):
             best = (target, kind)
-    return best[1]
+    return best
 
 
-def close_to_others(folder: Path) -> list[str]:
-    """Set modes 0700 and 0600 where they are wider; names of what stays open to others (never fatal)."""
-    still_open = []
-    for path in _paths(folder):
-        try:
-            found = path.lstat()
-            if stat.S_ISLNK(found.st_mode):
-                continue
-            wanted = _FOLDER_MODE if stat.S_ISDIR(found.st_mode) else _FILE_MODE
-            if stat.S_IMODE(found.st_mode) & ~wanted:
-                path.chmod(wanted)
-                # some file systems take the call and keep the mode
-                if stat.S_IMODE(path.lstat().st_mode) & ~wanted:
-                    still_open.append(path.name)
-        except FileNotFoundError:
-            continue
-        except OSError:
-            still_open.append(path.name)
-    return still_open
+# --- memory since boot ------------------------------------------------------------------------------------------
 
 
-def _paths(folder: Path) -> list[Path]:
-    """The folder, what lies in it, and the cameras' folders; pictures are made closed and stand in closed folders."""
-    found = [folder, *folder.iterdir()]
-    for name in ("spool", "quarantine"):
-        with contextlib.suppress(OSError):
-            found += list((folder / name).iterdir())
-    return found
+def _name(folder: Path) -> str:
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return f"edge_service-disk-{os.geteuid()}-{digest}"
 
 
-class Lock:
-    """Keeps a second service off the folder; its time of change tells the service of other programs' changes."""
+def _remember(folder: Path, target: str, memory: Path) -> None:
+    """A mount point of its own is worth remembering; a folder of the system's disk cannot go missing so."""
+    path = memory / _name(folder)
+    try:
+        if target in {"", "/"}:
+            path.unlink(missing_ok=True)
+        elif _remembered(folder, memory) != target:
+            path.unlink(missing_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(path, flags, _FILE_MODE)
+            try:
+                os.write(descriptor, os.fsencode(target))
+            finally:
+                os.close(descriptor)
+    except OSError as error:
+        _log.debug("the mount point of data_dir is not remembered: %s", error)
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / LOCK
-        self._descriptor = -1
-        self._seen = 0
 
-    def open(self, *, alone: bool) -> None:
-        """Hold the lock (``alone``) or only stand beside. Raises PersonNeededError(code=conflict) when taken."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            self._descriptor = os.open(self._path, flags, _FILE_MODE)
-            if alone:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self.close()
-            raise PersonNeededError("another edge-service runs on this data_dir", code="conflict") from error
-        except PermissionError as error:
-            self.close()
-            raise _foreign(self._path.parent) from error
-        except OSError as error:
-            self.close()
-            raise disk_problem(error) from error
-        self._seen = self._changed_at()
-
-    def try_alone(self) -> bool:
-        """Take the lock if nobody has it."""
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def let_in(self) -> None:
-        """Give the lock back, stay beside."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        """Let go."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def tell(self) -> None:
-        """Another program's change is told to the service."""
-        os.utime(self._descriptor)
-
-    def changed_outside(self) -> bool:
-        """Whether another program told of a change since the last call. One stat; no disk is touched."""
-        now = self._changed_at()
-        if now == self._seen:
-            return False
-        self._seen = now
-        return True
-
-    def _changed_at(self) -> int:
-        return os.fstat(self._descriptor).st_mtime_ns
+def _remembered(folder: Path, memory: Path) -> str | None:
+    """The mount point of an earlier start; None when there is none, or not by us."""
+    try:
+        descriptor = os.open(memory / _name(folder), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        if os.fstat(descriptor).st_uid not in {0, os.geteuid()}:
+            return None
+        return os.fsdecode(os.read(descriptor, _LONGEST)) or None
+    finally:
+        os.close(descriptor)

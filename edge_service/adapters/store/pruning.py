@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from edge_service.adapters.store.connect import reading
 from edge_service.adapters.store.schema import (
     DELIVERED,
     DROPPED,
@@ -90,7 +91,7 @@ class Pruning:
         """
         self._writer.flush()
         before = now - timedelta(seconds=details_s)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             all_cameras = [(row.id, row.camera) for row in connection.execute(_CAMERAS)]
         more = self._fold(all_cameras, before, zone)
         if not more:  # sums first: a day that ends inside an hour is divided by its rows
@@ -102,7 +103,7 @@ class Pruning:
 
     def _remove(self, camera: int, before: int) -> bool:
         values = {"camera_id": camera, "before": before}
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             if connection.execute(_OLD, values).first() is None:
                 return False
         removed = self._writer.do(lambda connection: connection.execute(_REMOVE, values).rowcount)
@@ -111,7 +112,7 @@ class Pruning:
     def _remove_oldest(self, all_cameras: list[tuple[int, str]], newest: int) -> bool:
         """One portion from the camera whose rows reach back the furthest."""
         firsts = []
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             for number, _ in all_cameras:
                 first = connection.execute(
                     _FIRST_ROW.where(_SETTLED, frames.c.at < bindparam("before")),
@@ -141,7 +142,7 @@ class Pruning:
 
     def _oldest_day(self, number: int, zone: tzinfo) -> tuple[datetime, datetime] | None:
         """The local day that the oldest hour belongs to."""
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             first = connection.execute(_FIRST_HOUR, {"camera_id": number}).scalar()
             if first is None:
                 return None
@@ -170,7 +171,7 @@ class Pruning:
         self._writer.do(work)
 
     def _used_bytes(self) -> int:
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             pages, free, size = (
                 int(connection.exec_driver_sql(f"PRAGMA {what}").scalar_one())
                 for what in ("page_count", "freelist_count", "page_size")
@@ -179,7 +180,7 @@ class Pruning:
 
     def _shrink(self) -> bool:
         """Give pages back to the disk when many are free; whether more could go."""
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
         if free <= _SPARE_PAGES:
             return False

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import bindparam, select, update
 
 from edge_service.adapters.store import moves
+from edge_service.adapters.store.connect import DatabaseBrokenError, reading
 from edge_service.adapters.store.keeping import insert_kept, row_of
+from edge_service.adapters.store.rows import path_hash
 from edge_service.adapters.store.schema import DELIVERED, PENDING, UPLOADING, cameras, frames, runs
 from edge_service.adapters.store.spans import LONGEST_MS
+from edge_service.errors import PersonNeededError
 from edge_service.spool_names import LocalName, parse_name
 
 if TYPE_CHECKING:
@@ -18,13 +22,24 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from edge_service.adapters.store.rows import AnyRow
     from edge_service.adapters.store.spool_files import Found, SpoolFiles
     from edge_service.adapters.store.tally import CameraNumbers
     from edge_service.adapters.store.writer import Writer
 
 _T = TypeVar("_T")
 _AT_ONCE = 500
-_WITH_FILE = select(frames.c.id, frames.c.file, frames.c.state).where(frames.c.file != "")
+_BLOCK = 4 << 20
+_WITH_FILE = select(
+    frames.c.id,
+    frames.c.file,
+    frames.c.state,
+    frames.c.bytes,
+    frames.c.path,
+    frames.c.path_hash,
+    frames.c.sha256,
+    frames.c.content_hash,
+).where(frames.c.file != "")
 _GIVE_BACK = (
     update(frames)
     .where(frames.c.file != "", frames.c.state == UPLOADING)
@@ -69,11 +84,21 @@ class Recovery:
         self._numbers = numbers
 
     def run(self) -> tuple[int, int]:
-        """(adopted files, rows whose file is missing)."""
+        """(adopted files, rows whose file is missing). Raises PersonNeededError(disk_error) for another spool."""
         self._writer.do(lambda connection: connection.execute(_GIVE_BACK))
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = {row.file: row for row in connection.execute(_WITH_FILE)}
-        orphans = [found for found in self._files.scan() if rows.pop(found.file, None) is None]
+        if any(_contradicts_itself(row) for row in rows.values()):
+            raise DatabaseBrokenError("the database is damaged (a row contradicts itself)")
+        files = list(self._files.scan())
+        if rows and not files and not self._files.made and not self._files.marked():
+            raise PersonNeededError(
+                f"the spool is missing, {len(rows)} frames should be in it: is its disk not mounted?"
+                " (to go on without them, remove the empty folder spool)",
+                code="disk_error",
+            )
+        self._files.mark()
+        orphans = [found for found in files if rows.pop(found.file, None) is None]
         lost = [row.id for row in rows.values() if row.state == PENDING]
         let_go = [row.id for row in rows.values() if row.state == DELIVERED]
         for some in _portions(lost):
@@ -95,6 +120,15 @@ class Recovery:
         for some in _portions(named):
             self._writer.do(partial(_insert_all, some=some))
         return len(named)
+
+
+def _contradicts_itself(row: AnyRow) -> bool:
+    """A flipped bit in what a frame is delivered by: its path, or the hashes that its picture is compared with."""
+    if row.path and path_hash(row.path) != row.path_hash:
+        return True
+    if row.sha256 is None or row.bytes > _BLOCK:
+        return False
+    return bool(hashlib.sha256(row.sha256).digest() != row.content_hash)
 
 
 def _insert_all(connection: Connection, some: Iterable[tuple[int, LocalName, Found]]) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, delete, literal_column, select
 from sqlalchemy.dialects.sqlite import insert
 
-from edge_service.adapters.store.connect import translated
-from edge_service.adapters.store.schema import announced, commands, memory
+from edge_service.adapters.store.connect import reading
+from edge_service.adapters.store.schema import announced, commands, memory, memory_crc
 from edge_service.moments import from_ms, to_ms
 from edge_service.ports import RememberedCommand
 
@@ -29,7 +29,9 @@ _COMMAND_MS = 24 * 3_600_000
 
 _GET = select(memory.c.value).where(memory.c.key == bindparam("key"))
 _new = insert(memory)
-_PUT = _new.on_conflict_do_update(index_elements=[memory.c.key], set_={"value": _new.excluded.value})
+_PUT = _new.on_conflict_do_update(
+    index_elements=[memory.c.key], set_={name: _new.excluded[name] for name in ("value", "crc")}
+)
 _FORGET = delete(memory).where(memory.c.key == bindparam("key"))
 _FIND = select(commands).where(commands.c.id == bindparam("command"))
 _REMEMBER = insert(commands).prefix_with("OR REPLACE")
@@ -48,10 +50,11 @@ _REMOVE_TOPIC = delete(announced).where(announced.c.topic == bindparam("gone"))
 class Remembering:
     """See :class:`edge_service.ports.Memory`. Safe for many threads."""
 
-    def __init__(self, engine: Engine, writer: Writer, changed: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, writer: Writer, changed: Callable[[], None], stale: Callable[[], bool]) -> None:
         self._engine = engine
         self._writer = writer
         self._changed = changed
+        self._stale = stale
 
     def get(self, key: str) -> str | None:
         """The text under ``key``."""
@@ -59,13 +62,17 @@ class Remembering:
         return None if not rows else str(rows[0].value)
 
     def put(self, key: str, value: str | None) -> None:
-        """Store (None: forget); durable on return, also in the copy beside the database. An equal value is free."""
+        """Store (None: forget); durable on return, also in the copy beside the database. An equal value is free, but
+        not while the copy lacks it.
+        """
         if self.get(key) == value:
+            if self._stale():
+                self._changed()
             return
-        values = {"key": key, "value": value}
         if value is None:
             self._writer.do(lambda connection: connection.execute(_FORGET, {"key": key}))
         else:
+            values = {"key": key, "value": value, "crc": memory_crc(key, value)}
             self._writer.do(lambda connection: connection.execute(_PUT, values))
         if not key.startswith(VOLATILE):
             self._changed()
@@ -116,8 +123,5 @@ class Remembering:
         self._changed()
 
     def _rows(self, statement: Executable, values: dict[str, Any]) -> Sequence[AnyRow]:
-        try:
-            with self._engine.connect() as connection:
-                return connection.execute(statement, values).all()
-        except Exception as error:
-            raise translated(error) from error
+        with reading(self._engine) as connection:
+            return connection.execute(statement, values).all()

@@ -6,13 +6,15 @@ since 1970, hashes are raw bytes, cameras are numbers. Counters stand beside the
 
 from __future__ import annotations
 
+import zlib
+
 from sqlalchemy import BLOB, Column, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
 from edge_service.frame import State
 
 APPLICATION_ID = 0x45445356
 """Stands in the file's header ("EDSV"): another program's database is never taken for ours."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """``PRAGMA user_version``; grows by one with each migration."""
 PAGE_BYTES = 1024
 
@@ -37,6 +39,11 @@ LIFE_COLUMNS = ("kept", "rejected", "failed", "skipped", "delivered", "dropped",
 STOCK_COLUMNS = ("queue_frames", "queue_bytes", "spool_bytes")
 
 metadata = MetaData()
+
+
+def memory_crc(key: str, value: str) -> int:
+    """What stands beside a value of the memory."""
+    return zlib.crc32(f"{key}\0{value}".encode())
 
 
 def _number(name: str) -> Column[int]:
@@ -159,7 +166,13 @@ halts = Table(
     Column("end", Integer),
 )
 
-memory = Table("memory", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
+memory = Table(
+    "memory",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    _number("crc"),  # of key and value: a flipped bit in a sealed token must not pass for another token
+)
 
 commands = Table(
     "commands",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from edge_service.adapters.store.connect import reading
 from edge_service.adapters.store.schema import LIFE_COLUMNS, STOCK_COLUMNS, SUM_COLUMNS, cameras, days, hours
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class CameraNumbers:
         """The camera's number, None when nothing was ever stored for it."""
         number = self._by_name.get(name)
         if number is None:
-            with self._engine.connect() as connection:
+            with reading(self._engine) as connection:
                 number = connection.execute(_FIND, {"name": name}).scalar_one_or_none()
             if number is not None:
                 self._by_name[name] = number
@@ -112,7 +113,7 @@ class CameraNumbers:
         """The camera with this number."""
         name = self._by_number.get(number)
         if name is None:
-            with self._engine.connect() as connection:
+            with reading(self._engine) as connection:
                 found = {row.id: row.camera for row in connection.execute(_ALL)}
             self._by_number.update(found)
             name = self._by_number[number]

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from edge_service.adapters.store.ballast import Ballast
+    from edge_service.adapters.store.trouble import Trouble
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _MOST_IN_ONE_COMMIT = 500
-_BALLAST_SECONDS = 5.0
+_LOOK_SECONDS = 5.0
+"""How often a disk that made trouble is tried, and a reserve that was given up is restored if there is room."""
 _RETRY_SECONDS = 1.0
 _CLOSE_SECONDS = 5.0
 _WHOLE_DISK = frozenset({"disk_full", "disk_error", "busy"})
@@ -51,24 +53,29 @@ class Writer:
     one: together they tell a supervisor whether the disk hangs.
     """
 
-    def __init__(self, engine: Engine, ballast: Ballast, on_death: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, engine: Engine, ballast: Ballast, trouble: Trouble, on_death: Callable[[BaseException], None]
+    ) -> None:
         self._engine = engine
         self._ballast = ballast
+        self._trouble = trouble
         self._on_death = on_death
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._gate = threading.Lock()
         self._open = False
+        self._looked = 0.0
         self._late: list[_Job] = []
         self._late_waiting = 0
         self._connection: Connection | None = None
-        self._trouble = ""
         self.commits = 0
         self.busy_since: float | None = None
         self.last_progress = time.monotonic()
 
     def start(self) -> None:
-        """Begin to take changes."""
+        """Begin to take changes; once more after the thread has ended (another database was put in place)."""
+        if self._thread.ident is not None:
+            self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._open = True
         self._thread.start()
 
@@ -115,6 +122,7 @@ class Writer:
             while self._gather(batch):
                 self._write(batch)
                 batch.clear()
+                self._look_at_disk()
             self._write([*batch])
             batch.clear()
         except BaseException as error:  # noqa: BLE001  the thread's end is told, callers are freed
@@ -122,6 +130,7 @@ class Writer:
         finally:
             if self._connection is not None:
                 self._connection.close()
+                self._connection = None
 
     def _die(self, batch: list[_Job], error: BaseException) -> None:
         with self._gate:
@@ -155,12 +164,11 @@ class Writer:
     def _next(self, batch: list[_Job]) -> _Job | bool | None:
         """The next change, None to end, True when a deadline came."""
         limit = min((job.by for job in batch), default=float("inf")) - time.monotonic()
-        if self._ballast.missing:
-            limit = min(limit, _BALLAST_SECONDS)
+        if self._ballast.missing or self._trouble.code:
+            limit = min(limit, _LOOK_SECONDS)
         try:
             return self._jobs.get(timeout=None if limit == float("inf") else max(0.0, limit))
         except queue.Empty:
-            self._ballast.restore()
             return True
 
     def _take_all(self, batch: list[_Job]) -> bool:
@@ -193,13 +201,10 @@ class Writer:
             alone = len(batch) == 1
             results = [(job, *self._attempt(connection, job, alone=alone)) for job in batch]
             connection.exec_driver_sql("COMMIT")
-        except BaseException:
-            self._roll_back(connection)
+        except BaseException as failure:
+            self._roll_back(connection, failure)
             raise
         self.commits += 1
-        if self._trouble:
-            _log.info("the database takes changes again")
-            self._trouble = ""
         for job, result, error in results:
             self._answer(job, result, error)
 
@@ -226,6 +231,7 @@ class Writer:
         ours = translated(error)
         if isinstance(ours, DatabaseBrokenError):
             raise ours from error
+        self._trouble.failed(ours)
         full = getattr(ours, "code", "") == "disk_full"
         if full:
             self._ballast.release()
@@ -249,9 +255,6 @@ class Writer:
             return
         if not isinstance(error, PersonNeededError | TryAgainError):
             raise error  # a bug: nobody waits for this change, so it must not pass unseen
-        if error.code != self._trouble:
-            _log.warning("changes wait because %s", error.message)
-            self._trouble = error.code
         job.by = time.monotonic() + _RETRY_SECONDS
         if self._open:
             self._late.append(job)
@@ -270,13 +273,39 @@ class Writer:
             self._connection = self._engine.connect()
         return self._connection
 
-    def _roll_back(self, connection: Connection) -> None:
-        """Back to no transaction; after trouble with the file itself the connection is made anew."""
+    def _look_at_disk(self) -> None:
+        """Now and then while something is wrong: is there room again, does it take what is written."""
+        if time.monotonic() < self._looked + _LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        if self._ballast.missing:
+            self._ballast.restore()
+        if self._trouble.code:
+            self._trouble.probe(self._try_database)
+
+    def _try_database(self) -> None:
+        """A synced change that changes nothing: writing the version writes the first page. Raises as changes do."""
+        connection = self._connected()
+        try:
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA user_version={version}")
+        except BaseException as error:
+            self._roll_back(connection, error)
+            raise
+
+    def _roll_back(self, connection: Connection, error: BaseException) -> None:
+        """Back to no transaction. After trouble with the file itself the connection is made anew: after a sync that
+        failed nothing is known of what it held in memory.
+        """
+        ours = translated(error) if isinstance(error, Exception) else error
         try:
             raw = cast("Any", connection.connection.dbapi_connection)
             if raw.in_transaction:  # a full disk may have ended it already
                 connection.exec_driver_sql("ROLLBACK")
-        except SQLAlchemyError:
-            connection.invalidate()
-            connection.close()
-            self._connection = None
+            if getattr(ours, "code", "") != "disk_error":
+                return
+        except SQLAlchemyError as again:
+            _log.debug("a transaction could not be taken back: %s", again)
+        connection.invalidate()
+        connection.close()
+        self._connection = None

@@ -17,4 +17,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Going back is refused before it gets here."""
-    raise NotImplementedError("going back is not possible")
+    raise RuntimeError("going back is not possible")
