@@ -1,0 +1,126 @@
+"""The sign-in page over HTTP: routes, what is turned away, how a visitor's question reaches the control.
+
+Every answer ends its connection: a connection is one question, and has a deadline (see ``guard``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from edge_service.adapters.page import render
+from edge_service.adapters.page.guard import Guard, heard
+from edge_service.page_rules import CALLBACK, PAGE, comes_back, host_allowed, own_path, post_allowed
+from edge_service.page_views import BUSY, GONE, Look, Pasted, Returned, View
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from aiohttp import web
+
+    from edge_service.adapters.page import Ask
+    from edge_service.page_views import Asked
+    from edge_service.settings_parts import WebSettings
+
+LOOK_S, FINISH_S = 5.0, 45.0
+"""How long a visitor waits for the control, and for Dropbox behind it."""
+LAST_ANSWERS_S = 5.0
+MOST_BODY = 4096
+LONGEST_PART = 2048
+_FORM_TYPE = "application/x-www-form-urlencoded"
+
+
+def serve(
+    listening: socket.socket, stop: int, settings: WebSettings, ask: Ask, port_closed: Callable[[], None]
+) -> None:
+    """Serve until the descriptor ``stop`` can be read; then close the port and finish the answers under way."""
+    asyncio.run(_serve(listening, stop, settings, ask, port_closed))
+
+
+async def _serve(
+    listening: socket.socket, stop: int, settings: WebSettings, ask: Ask, port_closed: Callable[[], None]
+) -> None:
+    loop = asyncio.get_running_loop()
+    ends = asyncio.Event()
+    loop.add_reader(stop, ends.set)
+    guard = Guard(Site(settings, ask).answer)
+    server = await loop.create_server(guard.connection, sock=listening, backlog=guard.most)
+    await ends.wait()
+    loop.remove_reader(stop)
+    server.close()
+    port_closed()
+    await guard.finish(LAST_ANSWERS_S)
+
+
+class Site:
+    """Answers requests. ``ask`` is the way to the control."""
+
+    def __init__(self, settings: WebSettings, ask: Ask) -> None:
+        self._settings = settings
+        self._ask = ask
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One request, one page."""
+        away = not comes_back(request.headers.get("Host", ""), self._settings)
+        return render.response(await self._view(request), self._up(request), away=away)
+
+    def _up(self, request: web.BaseRequest) -> str:
+        """From this address to where ``link/`` begins: links are relative, so that a proxy's prefix stays."""
+        return "../" * max(0, own_path(request.path, self._settings).count("/") - 1)
+
+    async def _view(self, request: web.BaseRequest) -> View:
+        hosts = request.headers.getall("Host", [])
+        if len(hosts) != 1 or request.rel_url.absolute:
+            return View("bad_request")
+        if not host_allowed(hosts[0], self._settings):
+            return View("foreign_host")
+        path = own_path(request.path, self._settings)
+        if path == "/":
+            return View("home" if request.method == "GET" else "method")
+        if path == CALLBACK:
+            return await self._returned(request) if request.method == "GET" else View("method")
+        if path.startswith(PAGE) and (key := path.removeprefix(PAGE)) and "/" not in key:
+            return await self._page(request, key, hosts[0])
+        return View("not_found")
+
+    async def _page(self, request: web.BaseRequest, key: str, host: str) -> View:
+        if request.method == "GET":
+            return await self._asked(request, Look(key), LOOK_S)
+        if request.method != "POST":
+            return View("method")
+        if not post_allowed(request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site"), host, self._settings):
+            return View("foreign_form")
+        if request.content_type != _FORM_TYPE or not 0 < (request.content_length or 0) <= MOST_BODY:
+            return View("bad_request")
+        form = await request.post()
+        code = form.get("code", "")
+        return await self._asked(request, Pasted(key, code if isinstance(code, str) else ""), FINISH_S)
+
+    async def _returned(self, request: web.BaseRequest) -> View:
+        said = [request.query.getall(name, []) for name in ("state", "code", "error")]
+        if any(len(values) > 1 or any(len(value) > LONGEST_PART for value in values) for values in said):
+            return View("bad_request")
+        state, code, error = (values[0] if values else None for values in said)
+        if not state:
+            return View(GONE)
+        return await self._asked(request, Returned(state, code, error), FINISH_S)
+
+    async def _asked(self, request: web.BaseRequest, asked: Asked, patience_s: float) -> View:
+        heard(request)
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[View] = loop.create_future()
+
+        def take(view: View) -> None:
+            if not answered.done():
+                answered.set_result(view)
+
+        def answer(view: View) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(take, view)
+
+        self._ask(asked, answer)
+        try:
+            return await asyncio.wait_for(answered, patience_s)
+        except TimeoutError:
+            return View(BUSY)
