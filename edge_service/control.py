@@ -24,6 +24,7 @@ from edge_service.messages import (
     SettingsChanged,
     ShotDone,
     Stop,
+    Visited,
     WorkerDied,
 )
 from edge_service.moments import iso
@@ -79,6 +80,9 @@ class World(Protocol):
 
     def sign_in(self, now: datetime) -> dict[str, object] | None:
         """What is shown of an open sign-in, None while none is open."""
+
+    def visited(self, message: Visited, now: datetime) -> None:
+        """Somebody is at the sign-in page: answer, at once or later."""
 
     def tell_status(self, status: dict[str, object]) -> None:
         """For ``edge-service status``: {info, state, link, cameras}."""
@@ -229,6 +233,8 @@ class Control:
         match message:
             case ErrandDone():
                 self._errands.pop(message.token)(message, now)
+            case Visited():
+                self._world.visited(message, now)
             case SettingsChanged():
                 self._world.reload(message.what, now)
             case WorkerDied():

@@ -158,16 +158,21 @@ class SignIn:
 
     def has_key(self, key: str) -> bool:
         """Compared in constant time."""
-        return hmac.compare_digest(self.key.encode(), key.encode())
+        return hmac.compare_digest(self.key.encode(), key.encode(errors="replace"))
 
     def has_state(self, state: str) -> bool:
         """Whether ``state`` is the redirect's, not used up yet; compared in constant time."""
         mine = self.redirect.state if self.redirect else ""
-        return bool(mine) and hmac.compare_digest(mine.encode(), state.encode())
+        return bool(mine) and hmac.compare_digest(mine.encode(), state.encode(errors="replace"))
 
-    def without_state(self) -> SignIn:
-        """The state is used up; the pasted code still works."""
-        return replace(self, redirect=None)
+    def with_redirect(self, attempt: Attempt) -> SignIn:
+        """The state is used up: another attempt takes its place. The pasted code's stays."""
+        return replace(self, redirect=attempt)
+
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be seen in a log."""
+        attempts = (self.code, self.redirect) if self.redirect else (self.code,)
+        return (self.key, *(text for one in attempts for text in (one.verifier, one.state) if text))
 
     def pack(self) -> str:
         """JSON, to be sealed."""
@@ -181,6 +186,6 @@ class SignIn:
         return cls(found["key"], found["app_key"], from_ms(found["opened_at"]), Attempt(**found["code"]), redirect)
 
 
-def shown_state(stored: str, *, linked: bool, sign_in_open: bool) -> str:
-    """The link's state as reported: ``linking`` only where there is no link that could be named instead."""
-    return LINKING if sign_in_open and not linked else stored
+def shown_state(stored: str, *, sign_in_open: bool) -> str:
+    """The link's state as reported: only ``unlinked`` becomes ``linking``, every other one says more."""
+    return LINKING if sign_in_open and stored == UNLINKED else stored

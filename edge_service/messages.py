@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from edge_service.fates import Fate, Slot
     from edge_service.frame import Frame
+    from edge_service.page_views import Asked, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,24 @@ class DeliveryReport:
 
 @dataclass(frozen=True, slots=True)
 class LinkReport:
-    """The Dropbox link changed: ``state`` of the contract, ``account`` masked, ``lacking`` scopes to tick."""
+    """The Dropbox link changed: ``state`` of the contract, ``account`` masked, ``lacking`` scopes to tick, ``problem``
+    a code beyond the state's own.
+    """
 
     state: str
     message: str = ""
     account: str | None = None
     scopes: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Visited:
+    """Somebody is at the sign-in page; ``answer`` is called once and returns at once."""
+
+    asked: Asked
+    answer: Callable[[View], None] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,7 @@ Message = (
     | ShotDone
     | DeliveryReport
     | LinkReport
+    | Visited
     | ErrandDone
     | SettingsChanged
     | WorkerDied

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge_service.conditions import NodeFacts
+from edge_service.link import shown_state
 from edge_service.messages import LinkReport
 from edge_service.reports import LastError, UploadState
 
@@ -34,6 +35,11 @@ class Node:
     clock_offset_s: float | None = None
     dropped_at: datetime | None = None
     standing: set[str] = field(default_factory=set)
+
+    @property
+    def link_state(self) -> str:
+        """The link's state as it is told."""
+        return shown_state(self.link.state, sign_in_open=self.sign_in is not None)
 
     def note_delivery(self, report: DeliveryReport, now: datetime) -> tuple[str, str]:
         """Take a report of the delivery lane; returns upload.state before and after."""
@@ -67,7 +73,7 @@ class Node:
             disk_low=self.disk_low,
             clock_ok=self.clock_ok,
             dropped_at=self.dropped_at,
-            standing=frozenset(self.standing),
+            standing=frozenset(self.standing | ({self.link.problem} - {""})),
             running=running,
             waiting=waiting,
         )

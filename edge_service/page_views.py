@@ -186,3 +186,9 @@ TELLINGS: Final = {
 def telling(result: str) -> Telling:
     """The text for a result; a code without a text of its own reads as a sign-in that did not work."""
     return TELLINGS.get(result) or Telling("That did not work", "The sign-in could not be finished.", _AGAIN, 500)
+
+
+WITHOUT_FORM: Final = frozenset(
+    {"linked", "no_sign_in", "app_invalid", "no_app_key", "not_dropbox", "secrets_unreadable"}
+)
+"""Results after which the same sign-in is of no use."""

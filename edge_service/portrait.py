@@ -83,7 +83,7 @@ class Portrait:
     def link(self) -> Payload:
         """B/link."""
         link = self._node.link
-        state = reports.LinkState(state=link.state, account=link.account, scopes=link.scopes, message=link.message)
+        state = reports.LinkState(state=self._node.link_state, account=link.account, scopes=link.scopes, message=link.message)
         opened = self._node.sign_in
         payload = state.payload(self._settings.zone)
         return payload if opened is None else {**payload, **opened, "open": True}
@@ -98,7 +98,7 @@ class Portrait:
         state = reports.NodeState(
             running=running,
             message=sentence(facts, problems, cameras),
-            link=node.link.state,
+            link=node.link_state,
             folder=self._settings.destination.folder,
             log_level=self._settings.log.level,
             queue=queue,

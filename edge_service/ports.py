@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edge_service.fates import Fate, Run, Sums
     from edge_service.frame import Frame, NewFrame, Picture, Receipt
     from edge_service.settings import CameraSettings
+    from edge_service.settings_parts import WebSettings
 
 # --- the camera's door ------------------------------------------------------------------------------------------
 
@@ -410,6 +411,23 @@ class Destination(Protocol):
 
     def close(self) -> None:
         """Abort what is under way; calls raise TryAgainError(code=stopped) soon."""
+
+
+# --- the sign-in page -------------------------------------------------------------------------------------------
+
+
+class Page(Protocol):
+    """The sign-in page's port; used by the control thread only."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it listens."""
+
+    def open(self, web: WebSettings) -> None:
+        """Listen there; nothing happens while it does so already. Raises PersonNeededError(code=page_closed)."""
+
+    def close(self) -> None:
+        """Stop listening; who is being answered still gets the answer."""
 
 
 # --- the broker -------------------------------------------------------------------------------------------------

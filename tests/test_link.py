@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -69,7 +70,7 @@ def test_what_is_stored_comes_back_and_shows_no_secret() -> None:
     assert Link.unpack(link.pack()) == link
     assert Access.unpack(access.pack()) == access
     assert SignIn.unpack(sign_in.pack()) == sign_in
-    assert SignIn.unpack(sign_in.without_state().pack()).redirect is None
+    assert SignIn.unpack(replace(sign_in, redirect=None).pack()).redirect is None
     shown = f"{link!r} {access!r} {sign_in!r} {AppKeys('k', 'app-secret')!r}"
     for secret in ("refresh-secret", "access-secret", "v" * 86, "w" * 86, "a-state", "the-key", "app-secret"):
         assert secret not in shown
@@ -97,8 +98,8 @@ def test_key_and_state_are_compared_and_an_empty_state_never_fits() -> None:
     assert not sign_in.has_key("ключ")
     assert sign_in.has_state("a-state")
     assert not sign_in.has_state("")
-    assert not sign_in.without_state().has_state("a-state")
-    assert not sign_in.without_state().has_state("")
+    assert not sign_in.with_redirect(Attempt("v" * 64, "another", "r")).has_state("a-state")
+    assert not sign_in.with_redirect(Attempt("v" * 64, "another", "r")).has_state("")
 
 
 def test_the_addresses_ask_for_a_lasting_token_with_pkce_and_no_scope() -> None:
@@ -122,7 +123,7 @@ def test_the_challenge_is_that_of_the_standard() -> None:
 
 
 def test_linking_comes_only_where_there_is_no_link() -> None:
-    assert shown_state("unlinked", linked=False, sign_in_open=True) == "linking"
-    assert shown_state("linked", linked=True, sign_in_open=True) == "linked"
-    assert shown_state("revoked", linked=True, sign_in_open=True) == "revoked"
-    assert shown_state("unlinked", linked=False, sign_in_open=False) == "unlinked"
+    assert shown_state("unlinked", sign_in_open=True) == "linking"
+    assert shown_state("linked", sign_in_open=True) == "linked"
+    assert shown_state("revoked", sign_in_open=True) == "revoked"
+    assert shown_state("unlinked", sign_in_open=False) == "unlinked"

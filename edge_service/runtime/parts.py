@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edge_service.adapters.camera import HttpSnapshots
     from edge_service.adapters.clock import SystemClock
     from edge_service.adapters.delivery import DeliveryThread
+    from edge_service.adapters.page import SignInPage
     from edge_service.adapters.progress import Progress
     from edge_service.adapters.store.opening import Opened, Store
     from edge_service.adapters.ticker import Ticker
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from edge_service.shots import Shots
     from edge_service.slots import Slots
     from edge_service.topics import Topics
+    from edge_service.visitors import Visitors
 
     Errand = Callable[[str, Callable[[], object], Callable[[ErrandDone, datetime], None]], None]
     """Runs the second beside the control, which hands its end to the third; the first is its name in logs."""
@@ -79,6 +81,8 @@ class Parts:
     errands: Crew
     room: DropboxRoom
     linking: Linking
+    page: SignInPage
+    visitors: Visitors
     housekeeping: Housekeeping
     destination: Destination
     lane: Lane

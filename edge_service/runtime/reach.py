@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from edge_service.desk import Ticket
+    from edge_service.link import SignIn
     from edge_service.replies import Outcome
     from edge_service.runtime.parts import Parts
 
@@ -93,7 +94,13 @@ class Reach:
 
     def open_sign_in(self, ticket: Ticket, now: datetime) -> Outcome | None:
         """Open a sign-in."""
-        return self._parts.linking.open_sign_in(ticket, now)
+        visitors = self._parts.visitors
+
+        def shown(sign_in: SignIn) -> dict[str, object]:
+            visitors.keep_port(now)
+            return visitors.shown(sign_in)
+
+        return self._parts.linking.open_sign_in(ticket, shown, now)
 
     def take_code(self, code: str, ticket: Ticket, now: datetime) -> Outcome | None:
         """Finish a sign-in with a pasted code."""
@@ -101,9 +108,5 @@ class Reach:
 
     def reset(self, now: datetime) -> None:
         """Forget sign-ins, the link and command ids."""
-        del now
-        parts = self._parts
-        parts.room.sign_ins.close()
-        if parts.room.tokens.link is not None:
-            parts.errand("unlink", parts.room.tokens.unlink, lambda _done, _at: None)
-        parts.store.memory.forget_commands()
+        self._parts.linking.reset(now)
+        self._parts.store.memory.forget_commands()

@@ -153,6 +153,7 @@ class Service:
         parts.control.post(messages.Stop())
         self._control_thread.join(max(0.1, end - time.monotonic()))
         parts.crew.stop()
+        parts.page.close()
         self._land(min(end, time.monotonic() + FLIGHT_GRACE_S))
         parts.source.close()
         parts.slots.end(parts.clock.now())

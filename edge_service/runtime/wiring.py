@@ -14,6 +14,7 @@ from edge_service.adapters.broker import MqttBroker
 from edge_service.adapters.camera import HttpSnapshots
 from edge_service.adapters.delivery import DeliveryThread
 from edge_service.adapters.disk import free_bytes
+from edge_service.adapters.page import SignInPage
 from edge_service.adapters.pictures import PictureLook
 from edge_service.adapters.progress import Progress
 from edge_service.adapters.store.opening import Store
@@ -44,6 +45,7 @@ from edge_service.runtime.world import World
 from edge_service.shots import Shots
 from edge_service.slots import Slots
 from edge_service.topics import Topics
+from edge_service.visitors import Visitors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,6 +187,8 @@ def _link(parts: Parts) -> None:
         now=parts.clock.now,
         ca_file=parts.ca_file,
         alive=parts.progress.mark_here,
+        owner=True,
+        learn=lambda secrets: parts.mask.learn(secrets) if parts.mask is not None else None,
     )
     parts.linking = Linking(
         lambda: parts.configuration.settings,
@@ -193,6 +197,8 @@ def _link(parts: Parts) -> None:
         changed=lambda: parts.news.changed(None),
         linked=lambda: parts.delivery.retry(),
     )
+    parts.page = SignInPage(lambda asked, answer: parts.control.post(messages.Visited(asked, answer)), died=parts.died)
+    parts.visitors = Visitors(lambda: parts.configuration.settings, parts.linking, parts.page, time.monotonic)
 
 
 def _delivery(parts: Parts) -> None:

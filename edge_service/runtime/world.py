@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from edge_service import messages
     from edge_service.clocks import Reading
     from edge_service.layers import Base
     from edge_service.runtime.parts import Parts
@@ -68,9 +69,11 @@ class World:
 
     def sign_in(self, now: datetime) -> dict[str, object] | None:
         """What is shown of an open sign-in."""
-        linking = self._parts.linking
-        current = linking.current(now)
-        return None if current is None else linking.shown(current)
+        return self._parts.visitors.open_sign_in(now)
+
+    def visited(self, message: messages.Visited, now: datetime) -> None:
+        """Somebody is at the sign-in page."""
+        self._parts.visitors.take(message.asked, message.answer, now)
 
     def tell_status(self, status: dict[str, object]) -> None:
         """Where ``edge-service status`` looks, in memory; why MQTT does not tell it comes first."""

@@ -172,10 +172,14 @@ def test_unreadable_secrets_are_told_and_never_a_crash(node: Node) -> None:
     node.link()
     again = _restarted(node)
     again.envelope.lost = True
-    assert again.tokens.report().state == "revoked"
+    report = again.tokens.report()
+    assert (report.state, report.problem) == ("unlinked", "secrets_unreadable")
+    assert "key" in report.message or "cannot be read" in report.message
     with pytest.raises(PersonNeededError) as caught:
         again.tokens.access()
     assert caught.value.code == "secrets_unreadable"
+    assert again.tokens.unlink() is False, "what cannot be read can be dropped"
+    assert node.memory.values == {}
     assert again.sign_ins.current() is None
 
 

@@ -53,7 +53,7 @@ class LinkStore:
             return Stored(Link.unpack(packed), Access.unpack(access) if access else None, state)
         except PersonNeededError as error:
             _log.warning("The stored sign-in cannot be used: %s", error.message)
-            return Stored(state=links.REVOKED, trouble=error)
+            return Stored(trouble=error)
         except (ValueError, KeyError, TypeError):
             _log.warning("The stored sign-in is damaged: sign in to Dropbox again.")
             return Stored()

@@ -18,7 +18,7 @@ from edge_service.link import Attempt, Link, SignIn
 from edge_service.moments import from_ms, to_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from edge_service.adapters.dropbox.link_store import LinkStore
@@ -32,7 +32,7 @@ _LONGEST_CODE = 512
 
 
 class SignIns:
-    """At most one sign-in is open. ``changed`` is called when one opens or closes. Safe for all threads."""
+    """At most one sign-in is open. ``learn`` is told what no log may show. Safe for all threads."""
 
     def __init__(
         self,
@@ -42,14 +42,14 @@ class SignIns:
         *,
         app: Callable[[], AppKeys],
         now: Callable[[], datetime],
-        changed: Callable[[], None] = lambda: None,
+        learn: Callable[[Iterable[str]], None] = lambda _secrets: None,
     ) -> None:
         self._store = store
         self._door = door
         self._tokens = tokens
         self._app = app
         self._now = now
-        self._changed = changed
+        self._learn = learn
         self._lock = threading.Lock()
         self._exchanging = threading.Lock()
         self._loaded = False
@@ -72,7 +72,6 @@ class SignIns:
             sign_in = _new(key, from_ms(to_ms(self._now())), redirect_uri)
             self._set(sign_in)
         _log.info("A sign-in to Dropbox is open for %d minutes.", links.SIGN_IN_LIFE.total_seconds() // 60)
-        self._changed()
         return sign_in
 
     def current(self) -> SignIn | None:
@@ -94,26 +93,31 @@ class SignIns:
     def close(self) -> None:
         """Close the open sign-in, if any."""
         with self._lock:
-            had = self._current() is not None
-            self._set(None)
-        if had:
-            self._changed()
+            if self._current() is not None:
+                self._set(None)
 
-    def finish_code(self, code: str) -> LinkReport:
-        """The pasted code. Raises PersonNeededError with one of the codes above or TryAgainError(unreachable)."""
+    def finish_code(self, code: str, key: str | None = None) -> LinkReport:
+        """The pasted code, with the page's ``key`` if it was pasted there.
+
+        Raises PersonNeededError with one of the codes above or TryAgainError(unreachable).
+        """
         with self._exchanging:
             sign_in = self._must()
+            if key is not None and not sign_in.has_key(key):
+                raise PersonNeededError("this sign-in is closed", code="no_sign_in")
             return self._finish(sign_in, sign_in.code, code.strip())
 
     def finish_redirect(self, state: str, code: str | None, error: str | None = None) -> LinkReport:
-        """What Dropbox's redirect brought. The state is used up by this, whatever comes of it."""
+        """What Dropbox's redirect brought. The state is used up by this, whatever comes of it; the next try has a
+        state and a verifier of its own.
+        """
         with self._exchanging:
             sign_in = self._must()
             if not sign_in.has_state(state) or sign_in.redirect is None:
                 raise PersonNeededError("this address does not belong to the open sign-in", code="no_sign_in")
             attempt = sign_in.redirect
             with self._lock:
-                self._set(sign_in.without_state())
+                self._set(sign_in.with_redirect(_attempt(attempt.redirect)))
             if error or not code:
                 raise PersonNeededError("access was not allowed on Dropbox's page", code="denied")
             return self._finish(sign_in, attempt, code.strip())
@@ -192,21 +196,25 @@ class SignIns:
     def _current(self) -> SignIn | None:
         if not self._loaded:
             self._loaded, self._open = True, self._store.sign_in()
+            self._learn(self._open.secrets() if self._open else ())
         if self._open is not None and not self._open.open_at(self._now()):
             self._set(None)
         return self._open
 
     def _set(self, sign_in: SignIn | None) -> None:
+        if sign_in is not None:
+            self._learn(sign_in.secrets())
         self._store.put_sign_in(sign_in)
         self._loaded, self._open = True, sign_in
 
 
 def _new(app_key: str, now: datetime, redirect_uri: str | None) -> SignIn:
-    def attempt(state: str = "", redirect: str = "") -> Attempt:
-        return Attempt(secrets.token_urlsafe(64), state, redirect)
+    redirect = _attempt(redirect_uri) if redirect_uri else None
+    return SignIn(secrets.token_urlsafe(32), app_key, now, Attempt(secrets.token_urlsafe(64)), redirect)
 
-    redirect = attempt(secrets.token_urlsafe(32), redirect_uri) if redirect_uri else None
-    return SignIn(secrets.token_urlsafe(32), app_key, now, attempt(), redirect)
+
+def _attempt(redirect_uri: str) -> Attempt:
+    return Attempt(secrets.token_urlsafe(64), secrets.token_urlsafe(32), redirect_uri)
 
 
 def _redirect(sign_in: SignIn) -> str | None:

@@ -14,7 +14,7 @@ from edge_service.errors import PersonNeededError, TryAgainError
 from edge_service.messages import LinkReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from edge_service.adapters.dropbox.link_store import LinkStore
@@ -41,7 +41,8 @@ class Tokens:
     """The link of this node. Safe for all threads; nothing is read before the first use or ``reload``.
 
     ``app`` gives the app key and secret in force; ``now`` aware UTC, ``monotonic`` seconds. Only the thread that
-    renews a token waits for the network: ``report`` never does.
+    renews a token waits for the network: ``report`` never does. ``owner``: drops the stored link when the app key
+    changed. ``learn`` is told what no log may show.
     """
 
     def __init__(
@@ -53,6 +54,8 @@ class Tokens:
         post: Callable[[LinkReport], None],
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
+        owner: bool = True,
+        learn: Callable[[Iterable[str]], None] = lambda _secrets: None,
     ) -> None:
         self._store = store
         self._door = door
@@ -60,6 +63,8 @@ class Tokens:
         self._post = post
         self._now = now
         self._monotonic = monotonic
+        self._owner = owner
+        self._learn = learn
         self._lock = threading.RLock()
         self._renewing = threading.Lock()
         self._loaded = False
@@ -68,6 +73,7 @@ class Tokens:
         self._fresh_until = self._ends = 0.0
         self._state = links.UNLINKED
         self._trouble: PersonNeededError | None = None
+        self._why = ""
         self._asked_at = -TELLS_S
 
     def report(self) -> LinkReport:
@@ -83,6 +89,13 @@ class Tokens:
             self._load()
             return self._link
 
+    @property
+    def has_link(self) -> bool:
+        """Whether anything is stored that can be unlinked, readable or not."""
+        with self._lock:
+            unreadable = self._trouble is not None and self._trouble.code == "secrets_unreadable"
+            return self.link is not None or unreadable
+
     def reload(self) -> LinkReport:
         """Read again what another process (``edge-service link``) or a new app key changed."""
         with self._lock:
@@ -92,9 +105,9 @@ class Tokens:
 
     def _report(self) -> LinkReport:
         found, state = self._link, self._state
-        message = _WORDS.get(state, "")
+        message = self._why or _WORDS.get(state, "")
         if self._trouble is not None and self._trouble.code == "secrets_unreadable":
-            message = self._trouble.message
+            return LinkReport(state, self._trouble.message, problem=self._trouble.code)
         if found is None:
             return LinkReport(state, message)
         short = links.lacking(found.scopes, (*links.MUST_SCOPES, *links.WISH_SCOPES))
@@ -122,15 +135,28 @@ class Tokens:
         self._link, self._state = found.link, found.state
         # a refused link stays so over a restart: no storm of token tries
         self._trouble = found.trouble or _trouble_of(found.state)
-        if found.link is not None and found.link.app_key != self._app().key:
-            _log.warning("The app key changed: the link belonged to another app. Sign in to Dropbox again.")
-            self._store.forget()
-            self._clear()
+        if found.link is None:
+            return
+        self._learn((found.link.refresh_token,))
+        if found.link.app_key != self._app().key:
+            self._lose(found.link)
         elif found.access is not None:
             self._adopt(found.access)
 
+    def _lose(self, link: Link) -> None:
+        """Another app key: the link is of no use with it. Without any key it waits for its own to come back."""
+        self._clear()
+        if not self._app().key:
+            self._why = "Not linked to Dropbox: no app key is set."
+            return
+        self._why = "The app key changed, and the link belonged to the app from before: sign in to Dropbox again."
+        _log.warning("%s It was %s's.", self._why, link.account or "an account")
+        if self._owner:
+            self._store.forget()
+
     def _clear(self) -> None:
         self._link = self._access = self._trouble = None
+        self._why = ""
         self._fresh_until = self._ends = 0.0
         self._state, self._asked_at = links.UNLINKED, self._monotonic() - TELLS_S
 
@@ -236,7 +262,8 @@ class Tokens:
         """A sign-in succeeded: store the link, then tell."""
         with self._lock:
             self._store.put_link(link, access)
-            self._loaded, self._link, self._trouble = True, link, None
+            self._loaded, self._link, self._trouble, self._why = True, link, None, ""
+            self._learn((link.refresh_token,))
             self._adopt(access)
             self._state = links.LINKED
             _log.info("Linked to the Dropbox account %s.", link.account or "(unknown)")

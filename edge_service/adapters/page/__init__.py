@@ -42,6 +42,7 @@ class SignInPage:
         self._ask = ask
         self._died = died
         self._visit: _Visit | None = None
+        self._last: _Visit | None = None
         self._web: WebSettings | None = None
 
     @property
@@ -62,10 +63,16 @@ class SignInPage:
 
     def close(self) -> None:
         """Close the port; who is being answered right now gets the answer."""
-        visit, self._visit = self._visit, None
-        if visit is not None:
-            visit.end()
+        if self._visit is not None:
+            self._visit.end()
+            self._last, self._visit = self._visit, None
             log.info("The sign-in page is closed.")
+
+    def finish(self, seconds: float) -> None:
+        """Close the port and wait for the last answers to be out, at the end of the process."""
+        self.close()
+        if self._last is not None:
+            self._last.thread.join(seconds)
 
 
 def _listen(web: WebSettings) -> socket.socket:
@@ -98,7 +105,8 @@ class _Visit:
         self._died = died
         self._reader, self._writer = os.pipe()
         self._port_closed = threading.Event()
-        threading.Thread(target=self._run, name="page", daemon=True).start()
+        self.thread = threading.Thread(target=self._run, name="page", daemon=True)
+        self.thread.start()
 
     def end(self) -> None:
         """Ask the thread to close the port and finish what it is answering; the port is free on return."""

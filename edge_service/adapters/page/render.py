@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 OK = 200
 
+
 def response(view: View, up: str = "", *, away: bool = False) -> web.Response:
     """The answer that shows a view.
 

@@ -71,7 +71,7 @@ class Site:
 
     async def _view(self, request: web.BaseRequest) -> View:
         hosts = request.headers.getall("Host", [])
-        if len(hosts) != 1 or request.rel_url.absolute:
+        if len(hosts) != 1 or not request.raw_path.startswith("/"):
             return View("bad_request")
         if not host_allowed(hosts[0], self._settings):
             return View("foreign_host")

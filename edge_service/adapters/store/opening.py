@@ -135,6 +135,13 @@ class Store:
         """Whether another program changed something since the last call (one stat)."""
         return self._lock.changed_outside()
 
+    def service_runs(self) -> bool:
+        """Whether a service holds the folder; for a command that stands beside."""
+        if not self._lock.try_alone():
+            return True
+        self._lock.let_in()
+        return False
+
     def lost_recorded(self) -> None:
         """The ledger has its record_lost runs: the next start need not ask again."""
         self.memory.put(LOST_UNTIL, None)
