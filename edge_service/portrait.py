@@ -83,7 +83,9 @@ class Portrait:
     def link(self) -> Payload:
         """B/link."""
         link = self._node.link
-        state = reports.LinkState(state=self._node.link_state, account=link.account, scopes=link.scopes, message=link.message)
+        state = reports.LinkState(
+            state=self._node.link_state, account=link.account, scopes=link.scopes, message=link.message
+        )
         opened = self._node.sign_in
         payload = state.payload(self._settings.zone)
         return payload if opened is None else {**payload, **opened, "open": True}
