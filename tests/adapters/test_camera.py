@@ -64,6 +64,11 @@ def reason_of(source: HttpSnapshots, camera: CameraSettings, deadline_s: float =
     return error.code if isinstance(error, TryAgainError) else error.reason
 
 
+def cut_in_its_headers(visit: Visit) -> None:
+    visit.send(b"HTTP/1.1 200 OK\r\nContent-")
+    visit.close = True
+
+
 # --- answers ----------------------------------------------------------------------------------------------------
 
 
@@ -94,6 +99,7 @@ def test_requests_say_who_asks_and_ask_for_no_compression(source: HttpSnapshots)
         (status(304, b""), "http_304"),
         (status(302), "http_302"),
         (reset, "reset"),
+        (cut_in_its_headers, "reset"),
         (lambda visit: visit.send(b"\xff\xd8\xff\xe0 no http at all\r\n\r\n"), "reset"),
         (lambda visit: visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello"), "reset"),
         (lambda visit: visit.send(b"HTTP/1.1 200 OK\r\n" + b"X-Y: z\r\n" * 200 + b"\r\n"), "reset"),

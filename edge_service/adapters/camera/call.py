@@ -22,12 +22,14 @@ class Call:
     """The fetch under way on one camera's door: when it must end, what it waits on, how far it came.
 
     ``stage`` says in plain words what is waited for. ``received`` counts the bytes that came since the last request
-    began, ``reused`` is true when that request went over a kept connection. One thread fetches; any may abort.
+    began, ``ended`` tells that the other side closed since then, ``reused`` that the request went over a kept
+    connection. One thread fetches; any may abort.
     """
 
     def __init__(self) -> None:
         self.stage = ""
         self.received = 0
+        self.ended = False
         self.reused = False
         self._ends = 0.0
         self._aborted = False
@@ -45,7 +47,7 @@ class Call:
         self._ends = time.monotonic() + deadline_s
         self.stage = "the fetch began"
         self.received = 0
-        self.reused = False
+        self.ended = self.reused = False
 
     def end(self) -> None:
         """The fetch is over: nothing is waited on any more."""
@@ -121,6 +123,7 @@ class TimedSocket(socket.socket):
         except TimeoutError:
             raise call.late() from None
         call.received += count
+        call.ended = call.ended or not count
         return count
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:

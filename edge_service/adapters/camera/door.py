@@ -210,10 +210,14 @@ class Door:
         request = requests.PreparedRequest()
         request.prepare(method="GET", url=url, headers=headers)
         try:
-            return self._session.send(request, stream=True, allow_redirects=False, proxies={}, verify=True)
+            response = self._session.send(request, stream=True, allow_redirects=False, proxies={}, verify=True)
         except BaseException:
             self.call.sever()
             raise
+        if self.call.ended:  # http.client takes headers that are cut off for all of them
+            response.close()
+            raise ConnectionResetError("the connection was closed within the headers")
+        return response
 
 
 def _drain(response: requests.Response) -> None:

@@ -44,7 +44,7 @@ class PlainLine(HTTPConnection):
         if sock is not None and not self._fresh:
             self.call.hold(sock)
             self.dialer.check(sock.getpeername()[0])
-        self.call.received = 0
+        self.call.received, self.call.ended = 0, False
         self.call.stage = "waiting for the answer"
         super().request(*args, **kwargs)
         self._fresh = False
