@@ -222,6 +222,7 @@ class Control:
                 self._delivery(message, now)
             case BrokerUp():
                 self.news.connected(now)
+                self._health_at = -math.inf
             case BrokerDown():
                 self.news.disconnected()
             case LinkReport():

@@ -136,7 +136,8 @@ class Deeds:
         """A frame now, of one camera or of all, running or not."""
         every = list(self._configuration.settings.cameras)
         if not every:
-            return replies.error("unknown_camera", "no camera is configured")
+            fault = Fault("camera", "not_allowed", "no camera is configured", "a configured camera")
+            return replies.error("unknown_camera", fault.message, (fault,))
         wanted = [command.camera] if command.camera else every
         free = [camera for camera in wanted if self._slots.may_extra(camera)]
         if not free:
@@ -252,7 +253,9 @@ class Deeds:
         known = list(self._configuration.settings.cameras)
         ever = {*known, *self._ledger.cameras()}
         if asked.camera is not None and asked.camera not in ever:
-            return replies.error("unknown_camera", f'there is no camera "{asked.camera}"')
+            text = f'there was never a camera "{asked.camera}"'
+            fault = Fault("camera", "not_allowed", text, " ".join(sorted(ever))[:1024], asked.camera)
+            return replies.error("unknown_camera", text, (fault,))
         most = min(MOST_GAPS, MOST_GAPS_OF_ALL // max(1, len(known)))
         question = Question(begin, end, now, running=True, most=MOST_GAPS if asked.camera else most)
         if asked.camera is not None:
