@@ -69,6 +69,9 @@ class World(Protocol):
     def free_bytes(self) -> int | None:
         """Free disk below the data folder."""
 
+    def disk_trouble(self) -> str:
+        """disk_error or disk_full while the data disk refuses what is written, else ""."""
+
     def health(self, now: datetime) -> None:
         """Publish B/health; called every minute."""
 
@@ -343,8 +346,13 @@ class Control:
         if self._reading.mono < self._disk_at + DISK_EVERY_S:
             return
         self._disk_at = self._reading.mono
+        trouble = self._world.disk_trouble()
+        if (trouble == "disk_error") is not ("disk_error" in self._node.standing):
+            self._node.standing ^= {"disk_error"}
+            self.news.changed(None)
         free = self._world.free_bytes()
         low = free is not None and free < self._configuration.settings.spool.min_free_bytes
+        low = low or trouble == "disk_full"  # a quota, or a limit of 0
         if low is not self._node.disk_low:
             self._node.disk_low = low
             self.news.event(None, "disk_low" if low else "disk_ok", now, free_bytes=free)

@@ -6,10 +6,12 @@ from memory and has no second effect, a refusal changes nothing, the changed sta
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import logging
+from typing import TYPE_CHECKING, Final, Protocol
 
 from edge_service import replies
 from edge_service.commands import Command, Refusal, parse
+from edge_service.errors import PersonNeededError, TryAgainError
 from edge_service.ports import Outbound, RememberedCommand
 from edge_service.topics import Kind
 
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
     from edge_service.ports import Memory
     from edge_service.replies import Answer, Outcome
     from edge_service.topics import Topics
+
+
+log = logging.getLogger(__name__)
+
+_MOST_UNWRITTEN: Final = 1000
 
 
 class Front(Protocol):
@@ -86,6 +93,7 @@ class Desk:
         self._front = front
         self._handlers = handlers
         self._open: dict[str, list[Question]] = {}
+        self._unwritten: dict[str, RememberedCommand] = {}
 
     def take(self, inbound: Inbound, now: datetime) -> None:
         """Deal with one message on a command topic."""
@@ -110,7 +118,7 @@ class Desk:
         if question.memory_id is None:
             return False
         waiting = self._open.get(question.memory_id)
-        before = None if waiting else self._memory.remembered(question.memory_id)
+        before = None if waiting else self._remembered(question.memory_id)
         if not waiting and before is None:
             return False
         digest = waiting[0].digest if waiting else before.digest if before else ""
@@ -128,9 +136,23 @@ class Desk:
         ticket = Ticket(self, command)
         if command.memory_id is not None:
             self._open[command.memory_id] = [command]
-        outcome = self._handlers[command.kind, str(name)](command, ticket, now)
+        try:
+            outcome = self._handlers[command.kind, str(name)](command, ticket, now)
+        except (PersonNeededError, TryAgainError) as problem:
+            self._failed(command, ticket, problem, now)
+            return
         if outcome is not None:
             self.answer(command, outcome, now, ticket.accepted)
+
+    def _failed(
+        self, command: Command, ticket: Ticket, problem: PersonNeededError | TryAgainError, now: datetime
+    ) -> None:
+        """The disk refused what the command would have changed. Not remembered: its id may be tried again."""
+        code = problem.code if problem.code in replies.CODES else "internal"
+        outcome = replies.error(code, problem.message)
+        self.answer(command, outcome, now, ticket.accepted or self.compose(command, outcome, now))
+        if ticket.accepted is not None:
+            self.done(command, outcome, now)
 
     def answer(self, command: Command, outcome: Outcome, now: datetime, composed: Answer | None = None) -> None:
         """Publish what changed, remember, answer everybody who asked under this id."""
@@ -164,9 +186,20 @@ class Desk:
         return replies.answer(question, outcome, rev=self._front.rev(), at=self._front.stamp(now))
 
     def remember(self, question: Question, answer: Answer, now: datetime) -> None:
-        """Durable on return."""
-        if question.memory_id is not None:
-            self._memory.remember(RememberedCommand(question.memory_id, question.digest, answer, now))
+        """Durable on return; while the disk refuses, remembered by this process only: the effect has taken place."""
+        if question.memory_id is None:
+            return
+        command = RememberedCommand(question.memory_id, question.digest, answer, now)
+        try:
+            self._memory.remember(command)
+        except (PersonNeededError, TryAgainError) as problem:
+            log.warning("the answer to a command is not stored: %s", problem.message)
+            self._unwritten[command.id] = command
+            while len(self._unwritten) > _MOST_UNWRITTEN:
+                self._unwritten.pop(next(iter(self._unwritten)))
+
+    def _remembered(self, memory_id: str) -> RememberedCommand | None:
+        return self._unwritten.get(memory_id) or self._memory.remembered(memory_id)
 
     def _send(self, question: Question, answer: Answer) -> None:
         for message in replies.outbound(question, answer, self._topics):

@@ -4,12 +4,17 @@ sign-in. One thread runs it.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
+
+from edge_service.errors import PersonNeededError, TryAgainError
 
 if TYPE_CHECKING:
     from edge_service.adapters.systemd_notify import SystemdNotify
     from edge_service.runtime.parts import Parts
+
+log = logging.getLogger(__name__)
 
 ROUND_S = 5.0
 BEGIN_ROUND_S = 0.02
@@ -74,7 +79,11 @@ class Keeper:
         """A bounded piece of work; True when there is more."""
         settings = self._parts.configuration.settings
         ledger, now = settings.ledger, self._parts.clock.now()
-        return self._parts.store.pruning.prune_ledger(now, ledger.details, ledger.max_bytes, settings.zone)
+        try:
+            return self._parts.store.pruning.prune_ledger(now, ledger.details, ledger.max_bytes, settings.zone)
+        except (PersonNeededError, TryAgainError) as error:
+            log.warning("the ledger's details are let go later: %s", error.message)
+            return False
 
     def _check_link(self) -> None:
         room = self._parts.room

@@ -45,6 +45,10 @@ class World:
         """Free disk below the data folder."""
         return free_bytes(self._parts.data_dir)
 
+    def disk_trouble(self) -> str:
+        """What the data disk refuses."""
+        return self._parts.store.trouble.code
+
     def changed_outside(self) -> bool:
         """Whether another process changed the database."""
         return self._parts.store.changed_outside()

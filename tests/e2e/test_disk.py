@@ -1,0 +1,76 @@
+"""The service on a disk that fails: it says so, stays, and works again by itself."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.test_service import B, Place, answered, state_of
+from tests.mosquitto_kit import Wire
+from tests.service_kit import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path, 1)
+    yield made
+    made.close()
+
+
+def events(wire: Wire, name: str) -> list[dict[str, Any]]:
+    return [heard.json for heard in wire.heard if heard.topic == f"{B}/event" and heard.json["event_type"] == name]
+
+
+def test_a_database_damaged_while_stopped_is_told_once_and_nothing_is_lost(place: Place) -> None:
+    with place.broker, Wire(place.broker.port) as wire:
+        place.service.start()
+        wait_until(lambda: len(place.files()) >= 2, 30, "two frames")
+        wire.send(f"{B}/cam/cam0/cmd/stop", '{"id": "one"}')
+        assert answered(wire, "stop", "one")["status"] == "ok"
+        place.service.stop()
+        before = {path.name for path in place.files()}
+        database = place.service.folder / "data" / "edge_service.db"
+        database.write_bytes(os.urandom(database.stat().st_size))
+        wire.heard.clear()
+        place.service.start()
+        wait_until(lambda: events(wire, "database_rebuilt"), 20, "the alert")
+        wait_until(lambda: "database_rebuilt" in state_of(wire)["problems"], 20, "the problem")
+        assert state_of(wire, f"{B}/cam/cam0/state")["capture"] == "stopped", "the switch came back from the copy"
+        place.service.stop()
+    assert len(events(wire, "database_rebuilt")) == 1
+    assert {path.name for path in place.files()} == before, "nothing was delivered twice"
+    assert list(database.parent.glob("*.broken-*"))
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace injects the faults")
+def test_a_disk_that_refuses_syncs_is_a_problem_until_it_takes_them_again(place: Place) -> None:
+    with place.broker, Wire(place.broker.port) as wire:
+        place.service.start()
+        wait_until(lambda: len(place.files()) >= 1, 30, "a frame")
+        assert place.service.process is not None
+        faults = "strace -f -q -o /dev/null -e trace=fsync,fdatasync -e inject=fsync,fdatasync:error=EIO -p"
+        strace = subprocess.Popen([*shlex.split(faults), str(place.service.process.pid)], stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: "disk_error" in state_of(wire)["problems"], 40, "the problem")
+            wait_until(lambda: state_of(wire, f"{B}/cam/cam0/state")["last_reason"] == "disk_error", 30, "the slot")
+            kept = state_of(wire, f"{B}/cam/cam0/state")["counts"]["kept"]
+            wire.send(f"{B}/cmd/stop", '{"id": "two"}')
+            answer = answered(wire, "stop", "two")
+            assert (answer["status"], answer["code"]) == ("error", "internal")
+            assert "disk" in answer["message"]
+        finally:
+            strace.send_signal(signal.SIGTERM)
+            strace.wait(10)
+        wait_until(lambda: "disk_error" not in state_of(wire)["problems"], 40, "the disk is well")
+        wait_until(lambda: state_of(wire, f"{B}/cam/cam0/state")["counts"]["kept"] > kept, 30, "frames are kept again")
+        place.service.stop()
