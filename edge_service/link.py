@@ -139,13 +139,17 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """An open sign-in: its random ``key`` opens the page, ``code`` and ``redirect`` are its two attempts."""
+    """An open sign-in: its random ``key`` opens the page, ``code`` and ``redirect`` are its two attempts.
+
+    ``asked`` are the ids of the commands that wait for its end.
+    """
 
     key: str = field(repr=False)
     app_key: str
     opened_at: datetime
     code: Attempt
     redirect: Attempt | None = None
+    asked: tuple[str | int, ...] = ()
 
     @property
     def expires_at(self) -> datetime:
@@ -183,7 +187,8 @@ class SignIn:
         """The reverse of ``pack``. Raises ValueError, KeyError or TypeError for anything else."""
         found = json.loads(text)
         redirect = Attempt(**found["redirect"]) if found["redirect"] else None
-        return cls(found["key"], found["app_key"], from_ms(found["opened_at"]), Attempt(**found["code"]), redirect)
+        opened_at, asked = from_ms(found["opened_at"]), tuple(found.get("asked", ()))
+        return cls(found["key"], found["app_key"], opened_at, Attempt(**found["code"]), redirect, asked)
 
 
 def shown_state(stored: str, *, sign_in_open: bool) -> str:

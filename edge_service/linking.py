@@ -85,7 +85,8 @@ class DropboxRoom:
 class Linking:
     """link, code, unlink and the sign-in that they share with the page. Owned by the control thread.
 
-    ``errand`` runs the first callable on another thread and hands its end to the second.
+    ``errand`` runs the first callable on another thread and hands its end to the second. ``told`` ends a command of
+    before a restart, by its id.
     """
 
     def __init__(
@@ -96,13 +97,16 @@ class Linking:
         errand: Callable[[str, Callable[[], object], Callable[[ErrandDone, datetime], None]], None],
         changed: Callable[[], None],
         linked: Callable[[], None],
+        told: Callable[[str | int, Outcome, datetime], None] = lambda _id, _outcome, _now: None,
     ) -> None:
         self._settings = settings
         self._room = room
         self._errand = errand
         self._changed = changed
         self._linked = linked
+        self._told = told
         self._waiting: list[Ticket] = []
+        self._orphans: tuple[str | int, ...] = ()
         self._before: Link | None = None
         self._busy = False
 
@@ -120,7 +124,10 @@ class Linking:
         if self._settings().destination.type != "dropbox":
             return None
         sign_in = self._room.sign_ins.current()
-        if sign_in is None and self._waiting and not self._busy:
+        if sign_in is not None:
+            mine = {ticket.command.id for ticket in self._waiting}
+            self._orphans = tuple(command_id for command_id in sign_in.asked if command_id not in mine)
+        elif (self._waiting or self._orphans) and not self._busy:
             self._close(self._how_it_ended(), now)
             self._changed()
         return sign_in
@@ -183,6 +190,9 @@ class Linking:
         tickets, self._waiting = self._waiting, []
         for ticket in tickets:
             ticket.done(outcome, now)
+        orphans, self._orphans = self._orphans, ()
+        for command_id in orphans:
+            self._told(command_id, outcome, now)
 
     # --- commands -------------------------------------------------------------------------------------------------
 
@@ -197,6 +207,8 @@ class Linking:
         outcome = replies.accepted(shown(sign_in))
         ticket.accept(outcome, now)
         self._waiting.append(ticket)
+        if ticket.command.id is not None:
+            self._room.sign_ins.note_asked(ticket.command.id)
         self._changed()
         return outcome
 

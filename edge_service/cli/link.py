@@ -139,18 +139,18 @@ class _Terminal:
             raise item
         if isinstance(item, Visited):
             self._visitors.take(item.asked, item.answer, self._now())
-        elif item is not None and (code := self._typed(item.text)) is not None:
+        elif item is not None and item.text and (code := self._typed(item.text)) is not None:
             return code
-        if self._store.changed_outside():
-            self._room.sign_ins.refresh()
-            self._room.tokens.reload()
-        return self._look()
+        self._room.sign_ins.refresh()  # the service may have finished it
+        self._room.tokens.reload()
+        end = self._look()
+        if end is None and item == _Line(""):
+            sys.stderr.write("no code was given: nothing is changed\n")
+            return 1
+        return end
 
     def _typed(self, code: str) -> int | None:
         """A line was typed; the exit code when that ends the command."""
-        if not code:
-            sys.stderr.write("no code was given: nothing is changed\n")
-            return 1
         ends: list[Outcome] = []
         self._linking.finish_code(code, lambda outcome, _at: ends.append(outcome))
         (end,) = ends

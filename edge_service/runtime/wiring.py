@@ -24,6 +24,7 @@ from edge_service.announcing import Announcing
 from edge_service.batching import Pace
 from edge_service.capture import Capture, Stamp, deadline_s
 from edge_service.clocks import Trust
+from edge_service.commands import Command
 from edge_service.configuration import Configuration, read_changes
 from edge_service.control import Control
 from edge_service.crew import Crew
@@ -196,6 +197,9 @@ def _link(parts: Parts) -> None:
         errand=parts.errand,
         changed=lambda: parts.news.changed(None),
         linked=lambda: parts.delivery.retry(),
+        told=lambda command_id, outcome, now: parts.control.desk.done(
+            Command("link", "link", id=command_id), outcome, now
+        ),
     )
     parts.page = SignInPage(lambda asked, answer: parts.control.post(messages.Visited(asked, answer)), died=parts.died)
     parts.visitors = Visitors(lambda: parts.configuration.settings, parts.linking, parts.page, time.monotonic)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_service import link as links
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _LONGEST_CODE = 512
+_MOST_ASKED = 20
 
 
 class SignIns:
@@ -78,6 +80,13 @@ class SignIns:
         """The open sign-in; one that is past its life is closed by asking."""
         with self._lock:
             return self._current()
+
+    def note_asked(self, command_id: str | int) -> None:
+        """A command waits for the end of the open sign-in, also over a restart."""
+        with self._lock:
+            mine = self._current()
+            if mine is not None and command_id not in mine.asked:
+                self._set(replace(mine, asked=(*mine.asked, command_id)[-_MOST_ASKED:]))
 
     def refresh(self) -> None:
         """Read again what another process stored."""

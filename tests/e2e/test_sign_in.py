@@ -1,0 +1,190 @@
+"""Signing in to Dropbox with the whole service: by the page, over a crash, from the terminal; and what ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+from html import unescape
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge_service.adapters.clock import SystemClock
+from edge_service.adapters.test_pattern import PatternCamera
+from tests.dropbox_emulator import DropboxEmulator
+from tests.emulator_kit import asked
+from tests.mosquitto_kit import Heard, Mosquitto, Wire
+from tests.page_kit import free_port
+from tests.service_kit import ServiceProcess, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+B = "edge_service/garden"
+
+
+class Scene:
+    """Emulator, broker, a camera and an unlinked service whose page the whole machine can reach."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "broker").mkdir()
+        self.port = free_port()
+        self.dropbox = DropboxEmulator()
+        self.dropbox.start()
+        self.dropbox.app.redirect_uris = (f"http://localhost:{self.port}/oauth/callback",)
+        self.broker = Mosquitto(folder / "broker")
+        self.broker.start()
+        self.camera = PatternCamera("cam", SystemClock().now, 5)
+        self.camera.start()
+        self.service = ServiceProcess(
+            folder,
+            {
+                "node": "garden",
+                "mqtt": {"url": self.broker.url},
+                "destination": {"type": "dropbox", "app_key": self.dropbox.app.key},
+                "web": {"host": "0.0.0.0", "port": self.port},
+                "spool": {"min_free_bytes": 0},
+                "cameras": {"cam": {"source": self.camera.source, "interval": 5}},
+            },
+            dict(self.dropbox.environment()),
+        )
+        self.wire = Wire(self.broker.port)
+        self.wire.__enter__()
+
+    def close(self) -> None:
+        self.wire.__exit__()
+        if self.service.alive:
+            self.service.kill()
+        self.broker.kill()
+        self.camera.stop()
+        self.dropbox.stop()
+
+    def get(self, address: str) -> str:
+        assert address.startswith(f"http://localhost:{self.port}/")
+        connection = http.client.HTTPConnection("localhost", self.port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("GET", address.partition(str(self.port))[2])
+            return connection.getresponse().read().decode()
+
+    def command(self, verb: str, payload: str) -> Any:
+        mark = len(self.wire.heard)
+        self.wire.send(f"{B}/cmd/{verb}", payload)
+        return self.wire.wait(lambda h: h.topic == f"{B}/response/{verb}", 30, after=mark).json
+
+    def link_is(self, after: int = 0, **facts: Any) -> Any:
+        """B/link as soon as it says this."""
+
+        def fits(heard: Heard) -> bool:
+            return heard.topic == f"{B}/link" and all(heard.json[key] == value for key, value in facts.items())
+
+        return self.wire.wait(fits, 30, after=after).json
+
+    def link(self) -> None:
+        data = self.command("link", "PRESS")["data"]
+        assert self.command("code", self.dropbox.allow(asked(data["authorize_url"])))["status"] == "ok"
+        self.link_is(state="linked")
+
+    def problems(self) -> list[str]:
+        last = self.wire.last(f"{B}/state")
+        return [] if last is None else list(last.json["problems"])
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(tmp_path)
+    yield made
+    made.close()
+
+
+def _onward(page: str) -> str:
+    found = re.search(r'id="continue" href="([^"]+)"', page)
+    assert found, page
+    return unescape(found[1])
+
+
+def test_a_sign_in_by_redirect_outlives_kill_9_in_its_middle(scene: Scene) -> None:
+    scene.service.start()
+    first = scene.link_is(state="unlinked")
+    assert (first["open"], first["url"], first["authorize_url"], first["expires_at"]) == (False, None, None, None)
+    assert 'data-result="home"' in scene.get(f"http://localhost:{scene.port}/")
+    answer = scene.command("link", json.dumps({"id": "l1"}))
+    assert answer["status"] == "accepted"
+    opened = scene.link_is(open=True)
+    assert opened["state"] == "linking"
+    assert {key: opened[key] for key in ("url", "authorize_url", "expires_at")} == answer["data"]
+    assert opened["url"].startswith(f"http://localhost:{scene.port}/link/")
+    order = [h.topic for h in scene.wire.heard if h.topic in (f"{B}/link", f"{B}/response/link")]
+    assert order[-1] == f"{B}/response/link", "the state is told before the answer"
+    onward = _onward(scene.get(opened["url"]))
+    scene.service.kill()
+    mark = len(scene.wire.heard)
+    scene.service.start()
+    again = scene.link_is(after=mark, open=True)
+    assert again["url"] == opened["url"]
+    ours = asked(onward)
+    code = scene.dropbox.allow(ours)
+    came_back = f"http://localhost:{scene.port}/oauth/callback?code={code}&state={ours['state']}"
+    assert 'data-result="linked"' in scene.get(came_back)
+    linked = scene.link_is(after=mark, state="linked", open=False)
+    assert (linked["url"], linked["authorize_url"], linked["account"]) == (None, None, "a***@example.com")
+    done = scene.wire.wait(lambda h: h.topic == f"{B}/event" and h.json["event_type"] == "done", 10, after=mark).json
+    assert (done["id"], done["verb"], done["status"]) == ("l1", "link", "ok")
+    assert scene.command("link", json.dumps({"id": "l1"}))["data"] == answer["data"], "a repeat is no second sign-in"
+    wait_until(lambda: len(scene.dropbox.files()) >= 2, 25, "what waited is delivered")
+    wait_until(lambda: not _answers(scene), 10, "the port closes")
+    assert scene.service.stop() == 0
+    log = scene.service.output()
+    for secret in (code, ours["state"], opened["url"].rpartition("/")[2]):
+        assert secret not in log
+
+
+def _answers(scene: Scene) -> bool:
+    try:
+        scene.get(f"http://localhost:{scene.port}/")
+    except OSError:
+        return False
+    return True
+
+
+def test_a_page_for_this_machine_only_is_not_told_to_mqtt_but_to_the_terminal(scene: Scene) -> None:
+    scene.service.settings["web"]["host"] = "127.0.0.1"
+    scene.service.start()
+    scene.link_is(state="unlinked")
+    answer = scene.command("link", "PRESS")
+    assert answer["data"]["url"] is None
+    assert scene.link_is(open=True)["url"] is None
+    terminal = scene.service.popen("link")
+    assert terminal.stdout is not None
+    said = ""
+    while f"localhost:{scene.port}/link/" not in said:
+        said += terminal.stdout.readline()
+    page = re.search(r"http://localhost:\d+/link/\S+", said)
+    assert page is not None
+    assert answer["data"]["authorize_url"] in said, "it is the same sign-in"
+    ours = asked(_onward(scene.get(page[0])))
+    came_back = f"http://localhost:{scene.port}/oauth/callback?code={scene.dropbox.allow(ours)}&state={ours['state']}"
+    assert 'data-result="linked"' in scene.get(came_back)
+    out, _ = terminal.communicate(timeout=30)
+    assert terminal.returncode == 0, out
+    assert "Linked to a***@example.com" in out
+
+
+def test_the_terminal_opens_the_page_itself_where_no_service_runs(scene: Scene) -> None:
+    scene.service.write()
+    terminal = scene.service.popen("link")
+    assert terminal.stdout is not None
+    said = ""
+    while "/link/" not in said:
+        said += terminal.stdout.readline()
+    page = said.split()[-1]
+    ours = asked(_onward(scene.get(page)))
+    came_back = f"http://localhost:{scene.port}/oauth/callback?code={scene.dropbox.allow(ours)}&state={ours['state']}"
+    assert 'data-result="linked"' in scene.get(came_back)
+    out, _ = terminal.communicate(timeout=30)
+    assert terminal.returncode == 0, out
+    scene.service.start()
+    scene.link_is(state="linked")
+    wait_until(scene.dropbox.files, 25, "the service starts linked")
