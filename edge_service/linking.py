@@ -16,6 +16,7 @@ from edge_service.adapters.dropbox.client import DropboxClient
 from edge_service.adapters.dropbox.connections import Connections
 from edge_service.adapters.dropbox.link_store import LinkStore
 from edge_service.adapters.dropbox.oauth import OAuthDoor
+from edge_service.adapters.dropbox.pauses import Pauses
 from edge_service.adapters.dropbox.signin import SignIns
 from edge_service.adapters.dropbox.tokens import Tokens
 from edge_service.adapters.dropbox.upload import DropboxDestination
@@ -44,6 +45,7 @@ class DropboxRoom:
     connections: Connections
     tokens: Tokens
     sign_ins: SignIns
+    pauses: Pauses
 
     @classmethod
     def of(
@@ -72,14 +74,17 @@ class DropboxRoom:
             return AppKeys(destination.app_key, secret.get_secret_value() if secret is not None else None)
 
         connections = Connections(ca_file=Path(ca_file) if ca_file else None, monotonic=time.monotonic, alive=alive)
+        pauses = Pauses(monotonic=time.monotonic, now=now, memory=memory)
         store = LinkStore(memory, vault)
         door = OAuthDoor(connections, now=now)
         tokens = Tokens(store, door, app=app, post=post, now=now, monotonic=time.monotonic, owner=owner, learn=learn)
-        return cls(connections, tokens, SignIns(store, door, tokens, app=app, now=now, learn=learn))
+        return cls(connections, tokens, SignIns(store, door, tokens, app=app, now=now, learn=learn), pauses)
 
     def destination(self, now: Callable[[], datetime]) -> DropboxDestination:
         """Where frames go."""
-        return DropboxDestination(DropboxClient(self.connections, self.tokens), now=now, monotonic=time.monotonic)
+        return DropboxDestination(
+            DropboxClient(self.connections, self.tokens, self.pauses), now=now, monotonic=time.monotonic
+        )
 
 
 class Linking:

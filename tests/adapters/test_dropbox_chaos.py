@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import threading
 import time
 from datetime import UTC, datetime
@@ -17,8 +16,9 @@ from edge_service.housekeeping import Housekeeping
 from edge_service.lane import Clocks, Lane
 from edge_service.retention import SpoolLimits
 from tests import emulator_kit
+from tests.chaos_kit import Chaos, order_all
 from tests.dropbox_kit import Node
-from tests.store_kit import Paths, faults, new_frame, opened
+from tests.store_kit import Paths, new_frame, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,21 +30,6 @@ if TYPE_CHECKING:
     from tests.dropbox_emulator import DropboxEmulator
 
 dropbox_emulator = emulator_kit.dropbox_emulator
-
-KINDS = (
-    "reset_unread",
-    "rate_limit",
-    "server_error",
-    "html",
-    "reset",
-    "expired_token",
-    "content_hash_mismatch",
-    "answer_lost",
-    "cut_body",
-    "cut_short",
-    "charset",
-)
-DONE = ("server_error", "html", "reset")
 
 
 class Rig:
@@ -103,25 +88,18 @@ def _there(emulator: DropboxEmulator) -> dict[str, str]:
     return {path: file.content_hash for path, file in emulator.files().items()}
 
 
-@pytest.mark.alone
-@pytest.mark.timeout(300)
-def test_a_random_mix_of_all_faults_loses_nothing_and_stores_nothing_twice(rig: Rig) -> None:
-    emulator = rig.node.emulator
-    logging.getLogger("edge_service").setLevel(logging.ERROR)
-    rig.keep(60)
-    for kind in KINDS:
-        emulator.order(kind, times=None, probability=0.02, retry_after=0.2)
-    for kind in DONE:
-        emulator.order(kind, times=None, probability=0.02, done=True)
-    for error in ("too_many_write_operations", "lookup_failed/not_found", "path/operation_suppressed"):
-        emulator.order("write_error", times=None, probability=0.01, error=error)
-    rig.run_until(rig.empty, 200)
-    there = _there(emulator)
-    assert len(there) == 60
-    assert rig.receipts() == there
-    assert all(file.writes == 1 for file in emulator.files().values())
-    assert emulator.violations == []
-    assert faults(rig.store, rig.folder) == []
+@pytest.mark.timeout(400)
+def test_a_random_mix_of_all_faults_and_kills_loses_nothing_and_stores_nothing_twice(
+    tmp_path: Path, dropbox_emulator: DropboxEmulator
+) -> None:
+    order_all(dropbox_emulator, 0.007)
+    (tmp_path / "data").mkdir()
+    chaos = Chaos(tmp_path / "data", dropbox_emulator, frames=1000, every=(2.0, 4.0), seed=1)
+    chaos.run(300)
+    assert chaos.faults() == []
+    assert chaos.tale.kills >= 3
+    struck = {kind for record in dropbox_emulator.requests for kind in record.faults}
+    assert len(struck) >= 8, "the weather was too good to prove anything"
 
 
 def test_answers_lost_after_the_commit_double_nothing(tmp_path: Path, dropbox_emulator: DropboxEmulator) -> None:

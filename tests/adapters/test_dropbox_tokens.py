@@ -139,8 +139,22 @@ def test_a_refresh_that_fails_in_passing_uses_the_old_token_up_then_says_so(node
         node.tokens.access()
     assert [r.state for r in node.reports] == ["refresh_failing"]
     order.times = 0
+    node.later += 2  # a Retry-After is waited out also by whoever comes next
     node.tokens.access()
     assert [r.state for r in node.reports] == ["refresh_failing", "linked"]
+
+
+def test_a_pause_that_the_token_endpoint_asks_for_holds_whoever_comes_next(node: Node) -> None:
+    grant = node.link()
+    node.tokens.spoiled(grant.access_token)
+    order = node.emulator.order("rate_limit", route="oauth2/token", retry_after=30)
+    for _ in range(3):
+        with pytest.raises(TryAgainError) as caught:
+            node.tokens.access()
+        assert caught.value.after is not None
+        assert 28 < caught.value.after <= 30
+    assert order.struck == 1
+    assert len([record for record in node.emulator.requests if record.route == "oauth2/token"]) == 1
 
 
 def test_no_network_is_no_trouble_of_the_link(node: Node) -> None:

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from edge_service import __version__
+from edge_service.adapters.dropbox.pauses import Pauses
 from edge_service.batching import Speed
 from edge_service.errors import PersonNeededError, TryAgainError
 
@@ -50,13 +50,11 @@ class AccessTokens(Protocol):
 class DropboxClient:
     """One per process and account; all its threads share connections and pauses. ``close`` may be called by any."""
 
-    def __init__(self, connections: Connections, tokens: AccessTokens) -> None:
+    def __init__(self, connections: Connections, tokens: AccessTokens, pauses: Pauses | None = None) -> None:
         self._connections = connections.share()
         self._tokens = tokens
         self._monotonic = connections.monotonic
-        self._lock = threading.Lock()
-        self._quiet_until = 0.0
-        self._commits_until = 0.0
+        self._pauses = pauses or Pauses(monotonic=connections.monotonic)
         self._speed = Speed()
 
     def ready(self) -> None:
@@ -79,32 +77,44 @@ class DropboxClient:
 
     def paused(self, *, commit: bool = False) -> float:
         """Seconds that Dropbox still wants quiet; a busy write lock stops commits only."""
-        until = max(self._quiet_until, self._commits_until) if commit else self._quiet_until
-        return max(0.0, until - self._monotonic())
+        return self._pauses.left(commit=commit)
 
     def once(self, name: str, work: Callable[[Dropbox], T], *, size: int = 0, commits: int = 0) -> T:
         """One call from start to end, for callers that have nothing else to do meanwhile."""
-        wait = self.paused(commit=commits > 0)
-        if wait > 0:
-            raise TryAgainError(f"Dropbox asked to wait {wait:.0f} s more", code="rate_limited", after=wait)
+        self._check_quiet(commit=commits > 0)
         limits = self.limits(size, commits)
         return self._connections.call(name, lambda: self.perform(work, size), **limits)
+
+    def _check_quiet(self, *, commit: bool = False) -> None:
+        wait = self._pauses.left(commit=commit)
+        if wait > 0:
+            raise TryAgainError(f"Dropbox asked to wait {wait:.0f} s more", code="rate_limited", after=wait)
 
     def perform(self, work: Callable[[Dropbox], T], size: int = 0) -> T:
         """On a line's thread: do ``work``, with one fresh token if the old one is not accepted; errors become ours."""
         from edge_service.adapters.dropbox.door import ExpiredTokenError
 
-        token = self._tokens.access()
+        token = self._token()
         try:
             return self._attempt(work, token, size)
         except ExpiredTokenError:
             self._tokens.spoiled(token)
         try:
-            return self._attempt(work, self._tokens.access(), size)
+            return self._attempt(work, self._token(), size)
         except ExpiredTokenError as error:
             gone = PersonNeededError("Dropbox does not accept this sign-in any more", code="revoked")
             self._tokens.refused(gone)
             raise gone from error
+
+    def _token(self) -> str:
+        """A token; a pause that the token endpoint asks for is one for all calls too."""
+        self._check_quiet()  # another thread may have been told to wait since this call was begun
+        try:
+            return self._tokens.access()
+        except TryAgainError as error:
+            if error.code == "rate_limited":
+                self._pauses.note(error.after or 0.0)
+            raise
 
     def _attempt(self, work: Callable[[Dropbox], T], token: str, size: int) -> T:
         from edge_service.adapters.dropbox.door import WriteBusyError, translate
@@ -118,7 +128,7 @@ class DropboxClient:
         except Exception as error:
             found = translate(error, call)
             if isinstance(found, TryAgainError) and found.code == "rate_limited":
-                self._pause(found.after or 0.0, commits_only=isinstance(found, WriteBusyError))
+                self._pauses.note(found.after or 0.0, commits_only=isinstance(found, WriteBusyError))
             if isinstance(found, PersonNeededError) and found.code in ("revoked", "scope_missing"):
                 self._tokens.refused(found)
             raise found from error
@@ -126,18 +136,9 @@ class DropboxClient:
             self._speed.note(size, self._monotonic() - begun)
         return result
 
-    def _pause(self, seconds: float, *, commits_only: bool) -> None:
-        until = self._monotonic() + seconds
-        with self._lock:
-            if commits_only:
-                self._commits_until = max(self._commits_until, until)
-            else:
-                self._quiet_until = max(self._quiet_until, until)
-        _log.debug("Dropbox asks for %g s of quiet%s.", seconds, " between commits" if commits_only else "")
-
     def pause_commits(self, seconds: float) -> None:
         """The write lock is busy: no commit before that."""
-        self._pause(seconds, commits_only=True)
+        self._pauses.note(seconds, commits_only=True)
 
     def _sdk(self, token: str) -> Dropbox:
         import dropbox

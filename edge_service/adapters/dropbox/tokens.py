@@ -75,6 +75,7 @@ class Tokens:
         self._trouble: PersonNeededError | None = None
         self._why = ""
         self._asked_at = -TELLS_S
+        self._quiet_until = 0.0
 
     def report(self) -> LinkReport:
         """The link as it is known now."""
@@ -192,6 +193,9 @@ class Tokens:
                 raise trouble
             if found is None:
                 raise PersonNeededError("not linked to Dropbox", code="link_needed")
+            quiet = self._quiet_until - self._monotonic()
+            if quiet > 0:  # whoever waited behind the one that was told so must wait too
+                return self._make_do(TryAgainError("Dropbox asked to wait", code="rate_limited", after=quiet))
             self._asked_at = self._monotonic()
         try:
             access = self._door.refresh(app, found.refresh_token)
@@ -216,6 +220,8 @@ class Tokens:
     def _make_do(self, error: TryAgainError) -> Access:
         """The refresh failed in passing: the old token is used up to its very end."""
         with self._lock:
+            if error.code == "rate_limited":
+                self._quiet_until = max(self._quiet_until, self._monotonic() + (error.after or 0.0))
             if self._access is not None and self._monotonic() < self._ends - 1.0:
                 self._fresh_until = min(self._ends, self._monotonic() + 10.0)
                 return self._access
