@@ -45,7 +45,7 @@ class DropboxRoom:
     connections: Connections
     tokens: Tokens
     sign_ins: SignIns
-    pauses: Pauses
+    pauses: Pauses | None = None
 
     @classmethod
     def of(
