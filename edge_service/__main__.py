@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 import time
 
@@ -48,6 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     os.environ["TZ"] = "UTC"
     time.tzset()
     command = next((word for word in words if word in COMMANDS), None)
+    if command == "run":
+        _end_quietly_until_started()
     arguments = parser_for(command).parse_args(words)
     arguments.environ = environ
     try:
@@ -67,6 +70,13 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _end_quietly_until_started() -> None:
+    """A stop may come while modules and settings are read, a while on a small machine: nothing is open yet."""
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: os._exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from edge_service import fates, messages
 from edge_service.adapters.clock import SystemClock
 from edge_service.adapters.systemd_notify import SystemdNotify
 from edge_service.crew import start_loop
+from edge_service.errors import EdgeServiceError
 from edge_service.explain import Question, explain
 from edge_service.layers import Base, Layer, read_layers
 from edge_service.redaction import full_config
@@ -156,7 +157,7 @@ class Service:
         parts.page.close()
         self._land(min(end, time.monotonic() + FLIGHT_GRACE_S))
         parts.source.close()
-        parts.slots.end(parts.clock.now())
+        _whatever_the_disk_says(lambda: parts.slots.end(parts.clock.now()))
         parts.delivery.stop()
         parts.destination.close()
         parts.errands.stop()
@@ -164,7 +165,7 @@ class Service:
         parts.delivery.join(max(0.1, end - time.monotonic() - 2.0))
         parts.broker.stop(min(2.0, max(0.3, end - time.monotonic())))
         self._keeper_thread.join(0.5)
-        parts.store.close()
+        _whatever_the_disk_says(parts.store.close)
         parts.progress.stop()
         log.info("stopped")
 
@@ -180,13 +181,21 @@ class Service:
                 parts.slots.done(message, parts.clock.now())
 
 
+def _whatever_the_disk_says(step: Callable[[], None]) -> None:
+    """A disk that refuses the last records must not keep the rest from ending: a start finds what they would say."""
+    try:
+        step()
+    except EdgeServiceError as problem:
+        log.warning("while stopping: %s", problem.message)
+
+
 def run_with_signals(service: Service) -> int:
     """Run until SIGTERM or SIGINT; the exit code."""
     signal.signal(signal.SIGTERM, lambda *_: service.ask_stop())
     signal.signal(signal.SIGINT, lambda *_: service.ask_stop())
-    signal.signal(signal.SIGHUP, lambda *_: service.ask_reload())
     service.start()
     try:
+        signal.signal(signal.SIGHUP, lambda *_: service.ask_reload())
         service.wait()
     finally:
         service.stop()
