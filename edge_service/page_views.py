@@ -88,7 +88,7 @@ TELLINGS: Final = {
     "linked": Telling(
         "Dropbox is linked",
         "Pictures that were waiting are on their way now.",
-        "You can close this page. The sign-in lasts until you unlink it here or disconnect the app at Dropbox.",
+        "You can close this page. The sign-in lasts until you unlink the node or disconnect the app at Dropbox.",
         good=True,
     ),
     "denied": Telling(

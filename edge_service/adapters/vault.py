@@ -9,16 +9,18 @@ import contextlib
 import hashlib
 import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_service.errors import PersonNeededError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from cryptography.fernet import MultiFernet
 
 KEY_FILE = "secret.key"
+KEY_VARIABLE = "EDGE_SERVICE_SECRET_KEY"
 
 
 class Vault:
@@ -32,9 +34,32 @@ class Vault:
         self._lock = threading.Lock()
         self._ring: MultiFernet | None = None
 
+    @classmethod
+    def of(cls, folder: Path, environ: Mapping[str, str]) -> Vault:
+        """With the key of the environment, if there is one; what cannot be read there is told at the first use."""
+        if given := environ.get(KEY_VARIABLE, "").strip():
+            return cls(folder, given)
+        named = environ.get(f"{KEY_VARIABLE}_FILE", "").strip()
+        if not named:
+            return cls(folder)
+        try:
+            return cls(folder, Path(named).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
+            return cls(folder, "")
+
     def __repr__(self) -> str:
         """Without the key."""
         return "Vault()"
+
+    @property
+    def own(self) -> bool:
+        """Whether the key is the file's in the folder, not the environment's."""
+        return self._given is None
+
+    @property
+    def keys(self) -> int:
+        """How many keys can open secrets; the first one seals."""
+        return len((self._given or "").replace(",", " ").split()) if not self.own else len(self._text().split())
 
     def seal(self, text: str) -> str:
         """The text encrypted. Raises PersonNeededError(secrets_unreadable) for an unusable key, disk_error."""
@@ -53,8 +78,14 @@ class Vault:
             ) from error
 
     def digest_key(self) -> bytes:
-        """A key for digests that tell whether something secret changed; nothing can be decrypted with it."""
-        text = self._given if self._given is not None else self._text()
+        """A key for digests that tell whether something secret changed; nothing can be decrypted with it.
+
+        Without a readable key it is a new one each time: then everything counts as changed.
+        """
+        try:
+            text = self._given if self._given is not None else self._text()
+        except PersonNeededError:
+            return os.urandom(32)
         return hashlib.blake2b(text.strip().encode(), digest_size=32, person=b"edge digest").digest()
 
     def rotate(self, token: str) -> str:
@@ -75,7 +106,7 @@ class Vault:
 
         if self._given is not None:
             raise PersonNeededError(
-                "the key comes from EDGE_SERVICE_SECRET_KEY: put the new one before it there, separated by a comma",
+                f"the key comes from {KEY_VARIABLE}: put the new one before it there, separated by a comma",
                 code="secrets_unreadable",
             )
         self._opened()
@@ -99,7 +130,7 @@ class Vault:
                 try:
                     self._ring = MultiFernet([Fernet(key) for key in text.split()])
                 except ValueError as error:
-                    where = KEY_FILE if self._given is None else "EDGE_SERVICE_SECRET_KEY"
+                    where = KEY_FILE if self._given is None else KEY_VARIABLE
                     # not the cause's own words: they may quote the key
                     raise PersonNeededError(f"{where} holds no usable key", code="secrets_unreadable") from error
             return self._ring

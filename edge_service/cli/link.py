@@ -21,7 +21,7 @@ from edge_service.adapters.config_files import read_config
 from edge_service.adapters.page import SignInPage
 from edge_service.adapters.store.opening import Store
 from edge_service.adapters.vault import Vault
-from edge_service.configuration import read_changes
+from edge_service.cli.opened import readable_changes
 from edge_service.errors import EdgeServiceError, PersonNeededError
 from edge_service.linking import DropboxRoom, Linking
 from edge_service.messages import ErrandDone, Visited
@@ -55,8 +55,8 @@ def run(arguments: Namespace) -> int:
     store = Store(folder)
     store.open(clock.now(), beside=True)
     try:
-        vault = Vault(folder, environ.get("EDGE_SERVICE_SECRET_KEY"))
-        settings = read.load(read_changes(store.memory, vault)).settings
+        vault = Vault.of(folder, environ)
+        settings = read.load(readable_changes(store, vault)).settings
         if settings.destination.type != "dropbox":
             sys.stderr.write("the destination is a folder: there is nothing to sign in to\n")
             return 2

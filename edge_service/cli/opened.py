@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ from edge_service.errors import PersonNeededError
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator, Mapping
+
+    from edge_service.changes import Changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,20 @@ def opened(arguments: Namespace) -> Iterator[OpenedNode]:
     store = Store(folder)
     store.open(clock.now(), beside=True)
     try:
-        vault = Vault(folder, environ.get("EDGE_SERVICE_SECRET_KEY"))
-        loaded = found.load(read_changes(store.memory, vault))
+        vault = Vault.of(folder, environ)
+        loaded = found.load(readable_changes(store, vault))
         yield OpenedNode(Configuration(loaded, store.memory, vault), store, vault, clock, _runs(folder), environ)
     finally:
         store.close()
+
+
+def readable_changes(store: Store, vault: Vault) -> Changes | None:
+    """The changes made over MQTT; a line on stderr when they cannot be read, and the file's own settings count."""
+    try:
+        return read_changes(store.memory, vault)
+    except PersonNeededError as problem:
+        sys.stderr.write(f"{problem.message}; the changes made over MQTT are left out\n")
+        return None
 
 
 def _runs(folder: Path) -> bool:

@@ -43,7 +43,7 @@ def changes_beside(arguments: Namespace, read: ConfigRead) -> Changes | None:
     store = Store(folder)
     store.open(SystemClock().now(), beside=True)
     try:
-        return read_changes(store.memory, Vault(folder, arguments.environ.get("EDGE_SERVICE_SECRET_KEY")))
+        return read_changes(store.memory, Vault.of(folder, arguments.environ))
     finally:
         store.close()
 
@@ -114,7 +114,7 @@ def _destination(loaded: Loaded, environ: Mapping[str, str]) -> tuple[str, bool,
     store = Store(data)
     store.open(clock.now(), beside=True)
     try:
-        vault = Vault(data, environ.get("EDGE_SERVICE_SECRET_KEY"))
+        vault = Vault.of(data, environ)
         room = DropboxRoom.of(
             lambda: settings,
             store.memory,

@@ -70,7 +70,7 @@ def open_store(parts: Parts, load: Callable[[Changes | None], Loaded], now: date
     parts.data_dir = Path(load(None).settings.data_dir)
     parts.store = Store(parts.data_dir, on_death=lambda problem: parts.died("store", problem))
     parts.opened = parts.store.open(now)
-    parts.vault = Vault(parts.data_dir, parts.environ.get("EDGE_SERVICE_SECRET_KEY"))
+    parts.vault = Vault.of(parts.data_dir, parts.environ)
     parts.node = Node(now)
     try:
         loaded = load(read_changes(parts.store.memory, parts.vault))
