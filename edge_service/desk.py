@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 from edge_service import replies
 from edge_service.commands import Command, Refusal, parse
 from edge_service.errors import PersonNeededError, TryAgainError
-from edge_service.errors import PersonNeededError
 from edge_service.ports import Outbound, RememberedCommand
 from edge_service.topics import Kind
 
@@ -138,10 +137,7 @@ class Desk:
         if command.memory_id is not None:
             self._open[command.memory_id] = [command]
         try:
-            try:
             outcome = self._handlers[command.kind, str(name)](command, ticket, now)
-        except PersonNeededError as problem:  # a full disk, a lost key: the command failed, the node goes on
-            outcome = replies.error("internal", problem.message)
         except (PersonNeededError, TryAgainError) as problem:
             self._failed(command, ticket, problem, now)
             return

@@ -32,7 +32,9 @@ def main() -> None:
     def shoot(name: str, manner: dict[str, object], *, dark: bool) -> None:
         browser.look(dark=dark, **manner)  # type: ignore[arg-type]
         with Image.open(io.BytesIO(browser.picture(int(str(manner["width"]))))) as picture:
-            picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(FOLDER / f"{name}.png", optimize=True)
+            picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+                FOLDER / f"{name}.png", optimize=True
+            )
         print(f"docs/sign-in/{name}.png")
 
     try:

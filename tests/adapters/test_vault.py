@@ -1,0 +1,95 @@
+"""The key of stored secrets: made once, given from outside, lost, damaged, replaced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.fernet import Fernet
+
+from edge_service.adapters.vault import KEY_FILE, Vault
+from edge_service.errors import PersonNeededError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def _new_key() -> str:
+    return Fernet.generate_key().decode()
+
+
+def _unreadable(work: Callable[[], object]) -> str:
+    with pytest.raises(PersonNeededError) as caught:
+        work()
+    assert caught.value.code == "secrets_unreadable"
+    return caught.value.message
+
+
+def test_the_key_is_made_at_first_use_for_this_user_alone(tmp_path: Path) -> None:
+    sealed = Vault(tmp_path).seal("a secret")
+    assert "secret" not in sealed
+    assert (tmp_path / KEY_FILE).stat().st_mode & 0o777 == 0o600
+    assert Vault(tmp_path).open(sealed) == "a secret"
+    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
+
+
+def test_the_environments_key_counts_before_the_file_and_leaves_none(tmp_path: Path) -> None:
+    key = _new_key()
+    (tmp_path / "elsewhere").mkdir()
+    named = tmp_path / "elsewhere" / "key"
+    named.write_text(f"{key}\n")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    sealed = Vault.of(folder, {"EDGE_SERVICE_SECRET_KEY": key}).seal("x")
+    assert Vault.of(folder, {"EDGE_SERVICE_SECRET_KEY_FILE": str(named)}).open(sealed) == "x"
+    assert list(folder.iterdir()) == []
+    _unreadable(
+        lambda: Vault.of(folder, {"EDGE_SERVICE_SECRET_KEY": "", "EDGE_SERVICE_SECRET_KEY_FILE": ""}).open(sealed)
+    )
+
+
+@pytest.mark.parametrize("key", ["nonsense", "ключ", "a b c", "A" * 44])
+def test_a_damaged_key_is_told_without_showing_it(tmp_path: Path, key: str) -> None:
+    for vault in (Vault(tmp_path, key), Vault.of(tmp_path, {"EDGE_SERVICE_SECRET_KEY": key})):
+        assert key not in _unreadable(lambda vault=vault: vault.seal("x"))  # type: ignore[misc]
+    (tmp_path / KEY_FILE).write_text(key)
+    message = _unreadable(lambda: Vault(tmp_path).seal("x"))
+    assert key not in message
+    assert KEY_FILE in message
+    assert "Vault()" in repr(Vault(tmp_path, key))
+
+
+def test_another_key_and_a_missing_file_are_told(tmp_path: Path) -> None:
+    sealed = Vault(tmp_path).seal("x")
+    _unreadable(lambda: Vault(tmp_path, _new_key()).open(sealed))
+    _unreadable(lambda: Vault(tmp_path).open("no token at all"))
+    _unreadable(lambda: Vault.of(tmp_path, {"EDGE_SERVICE_SECRET_KEY_FILE": str(tmp_path / "none")}).open(sealed))
+    (tmp_path / KEY_FILE).unlink()
+    (tmp_path / KEY_FILE).mkdir()
+    _unreadable(lambda: Vault(tmp_path).open(sealed))
+    assert Vault(tmp_path).digest_key() != Vault(tmp_path).digest_key()
+
+
+def test_a_key_is_replaced_in_steps_that_can_be_cut_anywhere(tmp_path: Path) -> None:
+    vault = Vault(tmp_path)
+    old = vault.seal("x")
+    first = (tmp_path / KEY_FILE).read_text()
+    vault.add_key()
+    assert Vault(tmp_path).open(old) == "x", "both keys count"
+    new = Vault(tmp_path).rotate(old)
+    vault.drop_old_keys()
+    assert Vault(tmp_path).open(new) == "x"
+    _unreadable(lambda: Vault(tmp_path).open(old))
+    assert first.strip() not in (tmp_path / KEY_FILE).read_text()
+    assert (tmp_path / KEY_FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_environments_keys_are_replaced_by_hand(tmp_path: Path) -> None:
+    old, new = _new_key(), _new_key()
+    sealed = Vault(tmp_path, old).seal("x")
+    both = Vault(tmp_path, f"{new},{old}")
+    assert both.keys == 2
+    assert Vault(tmp_path, new).open(both.rotate(sealed)) == "x"
+    _unreadable(both.add_key)
+    _unreadable(lambda: Vault(tmp_path, new).rotate(sealed))

@@ -1,0 +1,168 @@
+"""What ends a link, and what does not: unlink, reset, another app key, another key for secrets."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from cryptography.fernet import Fernet
+
+from tests import sign_in_kit
+from tests.emulator_kit import asked
+from tests.service_kit import ROOT, wait_until
+
+if TYPE_CHECKING:
+    from tests.sign_in_kit import Scene
+
+B = sign_in_kit.B
+scene = sign_in_kit.scene
+
+
+def _events(scene: Scene) -> list[str]:
+    return [heard.json["event_type"] for heard in scene.wire.on(f"{B}/event")]
+
+
+def test_unlink_gives_the_link_back_and_the_next_account_gets_what_waits(scene: Scene) -> None:
+    scene.service.start()
+    scene.link_is(state="unlinked")
+    assert scene.command("unlink", "PRESS")["code"] == "not_linked"
+    scene.link()
+    wait_until(scene.dropbox.files, 25, "a frame is delivered")
+    mark = len(scene.wire.heard)
+    answer = scene.command("unlink", "PRESS")
+    assert (answer["status"], answer["data"]["revoked"]) == ("ok", True)
+    assert isinstance(answer["data"]["waiting"], int)
+    assert scene.link_is(after=mark, state="unlinked")["account"] is None
+    assert not any(grant.alive for grant in scene.dropbox.cloud.people.grants)
+    assert "unlinked" in _events(scene)
+    assert scene.command("unlink", "PRESS")["code"] == "not_linked"
+    address = scene.command("link", "PRESS")["data"]["authorize_url"]
+    assert scene.command("code", scene.dropbox.allow(asked(address), "bob"))["status"] == "ok"
+    wait_until(lambda: scene.dropbox.files("bob"), 25, "frames go to the next account")
+    for frame in scene.service.rows("select path from frames where state = 'delivered'"):
+        owners = [name for name in ("ada", "bob") if frame[0] in scene.dropbox.files(name)]
+        assert len(owners) == 1, "each frame went to one account"
+
+
+def test_reset_forgets_link_sign_in_changes_and_ids_and_stays_stopped(scene: Scene) -> None:
+    scene.service.start()
+    scene.link_is(state="unlinked")
+    scene.link()
+    camera = {"source": scene.camera.source, "interval": "1h"}
+    patch: dict[str, Any] = {"cameras": {"extra": camera}, "log": {"level": "warning"}}
+    assert scene.command("config", json.dumps({"id": "c", "patch": patch}))["status"] == "ok"
+    scene.wire.wait_for(f"{B}/cam/extra/state", timeout_s=10)
+    scene.command("link", json.dumps({"id": "l"}))
+    mark = len(scene.wire.heard)
+    answer = scene.command("reset", json.dumps({"id": "r"}))
+    assert answer["status"] == "ok"
+    link = scene.link_is(after=mark, state="unlinked", open=False)
+    assert link["account"] is None
+    wait_until(lambda: not any(grant.alive for grant in scene.dropbox.cloud.people.grants), 15, "given back at Dropbox")
+    scene.wire.wait(lambda h: h.topic == f"{B}/cam/extra/state" and not h.payload, 10, after=mark)
+    done = scene.wire.wait(lambda h: h.topic == f"{B}/event" and h.json.get("id") == "l", 10, after=mark).json
+    assert (done["event_type"], done["status"]) == ("done", "error")
+    state = scene.wire.last(f"{B}/state")
+    assert state is not None
+    assert (state.json["capture"], state.json["log_level"]) == ("stopped", "info")
+    assert scene.service.stop() == 0
+    mark = len(scene.wire.heard)
+    scene.service.start()
+    scene.link_is(after=mark, state="unlinked")
+    again = scene.wire.wait(lambda h: h.topic == f"{B}/state", 10, after=mark).json
+    assert again["capture"] == "stopped"
+    assert scene.command("link", json.dumps({"id": "l"}))["status"] == "accepted", "ids are forgotten"
+
+
+def test_another_app_key_unlinks_and_says_why(scene: Scene) -> None:
+    scene.service.start()
+    scene.link_is(state="unlinked")
+    scene.link()
+    mark = len(scene.wire.heard)
+    patch = {"patch": {"destination": {"app_key": "anotherkey", "app_secret": "canary-app-secret"}}}
+    assert scene.command("config", json.dumps(patch))["status"] == "ok"
+    told = scene.link_is(after=mark, state="unlinked")
+    assert "app key changed" in told["message"]
+    config = scene.wire.last(f"{B}/config")
+    assert config is not None
+    assert config.json["config"]["destination"]["app_secret"] == {"set": True}
+    assert "link_needed" in scene.problems()
+    answer = scene.command("link", "PRESS")
+    assert "client_id=anotherkey" in answer["data"]["authorize_url"]
+    assert scene.command("code", "x" * 43)["code"] == "app_invalid"
+    assert not [h for h in scene.wire.heard if b"canary-app-secret" in h.payload and "/cmd/" not in h.topic]
+
+
+def test_a_lost_key_is_told_and_a_new_sign_in_mends_it(scene: Scene) -> None:
+    scene.service.start()
+    scene.link_is(state="unlinked")
+    scene.link()
+    patch = {"patch": {"destination": {"app_secret": scene.dropbox.app.secret}}}
+    assert scene.command("config", json.dumps(patch))["status"] == "ok"
+    assert scene.service.stop() == 0
+    key_file = scene.service.folder / "data" / "secret.key"
+    right = key_file.read_text()
+    key_file.write_text(Fernet.generate_key().decode())
+    mark = len(scene.wire.heard)
+    scene.service.start()
+    told = scene.link_is(after=mark, state="unlinked")
+    assert "cannot be read" in told["message"]
+    wait_until(lambda: "secrets_unreadable" in scene.problems(), 10, "the problem is named")
+    scene.wire.wait(lambda h: h.topic == f"{B}/cam/cam/event" and h.json["event_type"] == "captured", 20, after=mark)
+    status = scene.service.command("status", "--json")
+    assert status.returncode == 0, status.stderr
+    assert scene.service.stop() == 0
+    assert scene.service.output().count("Traceback") == 0
+    key_file.write_text(right)
+    mark = len(scene.wire.heard)
+    scene.service.start()
+    scene.link_is(after=mark, state="linked")
+    wait_until(lambda: "secrets_unreadable" not in scene.problems(), 10, "all is well with the right key")
+    assert scene.service.stop() == 0
+    key_file.unlink()
+    key_file.mkdir()
+    mark = len(scene.wire.heard)
+    scene.service.start()
+    scene.link_is(after=mark, state="unlinked")
+    refused = scene.command("link", "PRESS")
+    assert (refused["status"], refused["code"]) == ("error", "internal")
+    assert "secret.key" in refused["message"]
+    key_file.rmdir()
+    scene.link()
+    assert scene.service.alive
+
+
+def test_the_key_is_rotated_by_a_script_and_the_link_stays(scene: Scene) -> None:
+    scene.service.start()
+    scene.link_is(state="unlinked")
+    scene.link()
+    scene.command("link", "PRESS")
+    patch = {"patch": {"destination": {"app_secret": scene.dropbox.app.secret}}}
+    assert scene.command("config", json.dumps(patch))["status"] == "ok"
+
+    def rotate() -> subprocess.CompletedProcess[str]:
+        command = [str(ROOT / "scripts" / "rotate-key"), "--config", str(scene.service.config)]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=60, env=scene.service.environment
+        )
+
+    assert "runs on this data_dir" in rotate().stderr
+    assert scene.service.stop() == 0
+    key_file = scene.service.folder / "data" / "secret.key"
+    old = key_file.read_text().strip()
+    done = rotate()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "4 stored secrets" in done.stdout
+    new = key_file.read_text().strip()
+    assert new != old
+    sealed = [row[0] for row in scene.service.rows("select value from memory where value like 'gAAAA%'")]
+    assert len(sealed) == 4
+    for text in sealed:
+        Fernet(new).decrypt(text)
+    mark = len(scene.wire.heard)
+    scene.service.start()
+    told = scene.link_is(after=mark, state="linked")
+    assert told["open"], "the sign-in under way is still there"
+    assert "secrets_unreadable" not in scene.problems()
+    assert sum(r.route == "oauth2/token" for r in scene.dropbox.requests) == 1, "no refresh was needed"
