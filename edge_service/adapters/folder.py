@@ -67,10 +67,10 @@ class FolderDestination:
             os.unlink(name, dir_fd=root)
 
     def find(self, path: str) -> Receipt | None:
-        """What is stored at ``path``, hashed anew."""
+        """What is stored at ``path``, hashed anew. Raises PersonNeededError when the whole folder is not there."""
         if not _parts(path):
             return None
-        with _translated(self._root), self._open_root() as root:
+        with _translated(self._root), self._open_root(make=False) as root:
             try:
                 with self._open_folder(root, _parts(path)[:-1], make=False) as folder:
                     found = _hash_of(folder, _parts(path)[-1])
@@ -138,9 +138,10 @@ class FolderDestination:
             os.close(handle)
 
     @contextlib.contextmanager
-    def _open_root(self) -> Iterator[int]:
-        with contextlib.suppress(FileExistsError):
-            self._root.mkdir(mode=0o755)
+    def _open_root(self, *, make: bool = True) -> Iterator[int]:
+        if make:
+            with contextlib.suppress(FileExistsError):
+                self._root.mkdir(mode=0o755)
         handle = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             device = os.fstat(handle).st_dev

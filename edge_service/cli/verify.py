@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_service.adapters.folder import FolderDestination
 from edge_service.cli.opened import opened
+from edge_service.cli.progress_bar import Bar
 from edge_service.errors import Fault, SettingsError
 from edge_service.linking import DropboxRoom
+from edge_service.local_time import parse_moment
 from edge_service.moments import from_ms, iso
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -22,7 +26,19 @@ if TYPE_CHECKING:
     from edge_service.frame import Frame, Receipt
 
 _PIECE = 200
+"""Receipts compared at a time: memory stays small however long the period is."""
 _MOST_TOLD = 50
+_EVER = from_ms(253_370_764_800_000)  # the year 9999
+
+
+@dataclass(slots=True)
+class _Finding:
+    """What came of it."""
+
+    looked: int = 0
+    missing: int = 0
+    queued: int = 0
+    told: list[str] = field(default_factory=list)
 
 
 def fill_parser(parser: ArgumentParser) -> None:
@@ -35,75 +51,109 @@ def fill_parser(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """0 when everything is there, 1 when anything was missing, also when it was queued again."""
-    from datetime import datetime
-
+    if not arguments.debug:
+        logging.getLogger("edge_service").addHandler(logging.NullHandler())  # its end is told in one line
     with opened(arguments) as node:
         zone = node.configuration.settings.zone
         begin = _moment(arguments.begin, "--from", zone) or from_ms(0)
-        end = _moment(arguments.end, "--to", zone) or datetime.max.replace(tzinfo=zone, year=9000)
+        end = _moment(arguments.end, "--to", zone) or _EVER
         known = list(dict.fromkeys((*node.configuration.settings.cameras, *node.store.ledger.cameras())))
         if arguments.camera is not None and arguments.camera not in known:
-            fault = Fault("CAMERA", "not_allowed", f"{arguments.camera!r} is not known", ", ".join(known))
-            raise SettingsError((fault,))
+            text = ", ".join(known) or "no camera is known yet"
+            raise SettingsError((Fault("CAMERA", "not_allowed", f"{arguments.camera!r} is not known", text),))
+        if begin >= end:
+            raise SettingsError((Fault("--to", "not_allowed", "is not later than --from"),))
         names = known if arguments.camera is None else [arguments.camera]
-        wanted = [pair for name in names for pair in node.store.frames.receipts(name, begin, end)]
-        missing = list(_missing(node, wanted))
-        here = node.store.frames.requeue([frame.id for frame in missing])
-        _tell(len(wanted), missing, len(here), zone)
-    return 1 if missing else 0
+        finding = _compare(node, names, begin, end)
+    for line in finding.told:
+        print(line)
+    if finding.missing > len(finding.told):
+        print(f"... and {finding.missing - len(finding.told)} more")
+    proven = finding.looked - finding.missing
+    print(f"{finding.looked} receipts: {proven} proven, {finding.missing} missing, {finding.queued} queued again")
+    return 1 if finding.missing else 0
 
 
-def _missing(node: OpenedNode, wanted: Sequence[tuple[Frame, Receipt]]) -> Iterator[Frame]:
-    """Frames whose path holds nothing, or other content."""
-    for start in range(0, len(wanted), _PIECE):
-        piece = wanted[start : start + _PIECE]
-        found = _look(node, [receipt.path for _, receipt in piece])
-        for frame, receipt in piece:
-            there = found.get(receipt.path)
-            if there is None or there.content_hash != frame.content_hash:
-                yield frame
-        if sys.stderr.isatty():
-            done = min(start + _PIECE, len(wanted))
-            sys.stderr.write(f"\r{done} of {len(wanted)} looked at" + ("\n" if done == len(wanted) else ""))
+def _compare(node: OpenedNode, names: Iterable[str], begin: datetime, end: datetime) -> _Finding:
+    finding = _Finding()
+    zone = node.configuration.settings.zone
+    total = sum(node.store.history.receipts(name, begin, end) for name in names)
+    with _Place(node) as place, Bar("verify", total, sys.stderr) as bar:
+        try:
+            for piece in _pieces(pair for name in names for pair in node.store.frames.receipts(name, begin, end)):
+                missing: list[Frame] = []
+                by_path = {receipt.path: frame for frame, receipt in piece}
+                for path, there in place.find_all(by_path):
+                    frame = by_path[path]
+                    bar.step()
+                    finding.looked += 1
+                    if there is None or there.content_hash != frame.content_hash:
+                        missing.append(frame)
+                        _tell(finding, frame, there, zone)
+                finding.missing += len(missing)
+                finding.queued += len(node.store.frames.requeue([frame.id for frame in missing]))
+        finally:
+            if finding.queued:
+                node.store.tell()
+    return finding
 
 
-def _look(node: OpenedNode, paths: Sequence[str]) -> dict[str, Receipt | None]:
-    settings = node.configuration.settings
-    if settings.destination.type == "folder":
-        folder = FolderDestination(Path(settings.destination.path), now=node.clock.now)
-        return {path: folder.find(path) for path in paths}
-    room = DropboxRoom.of(
-        lambda: settings,
-        node.store.memory,
-        node.vault,
-        post=lambda _report: None,
-        now=node.clock.now,
-        ca_file=node.environ.get("EDGE_SERVICE_CA_FILE"),
-    )
-    destination = room.destination(node.clock.now)
-    try:
-        return dict(destination.find_all(paths))
-    finally:
-        destination.close()
-        room.connections.close()
+def _tell(finding: _Finding, frame: Frame, there: Receipt | None, zone: ZoneInfo) -> None:
+    if len(finding.told) < _MOST_TOLD:
+        why = "missing" if there is None else "other content"
+        finding.told.append(f"{why}: {frame.camera} {iso(frame.at, zone)} {frame.path}")
 
 
-def _tell(looked: int, missing: Sequence[Frame], queued: int, zone: ZoneInfo) -> None:
-    for frame in missing[:_MOST_TOLD]:
-        print(f"missing: {frame.camera} {iso(frame.at, zone)} {frame.path}")
-    if len(missing) > _MOST_TOLD:
-        print(f"... and {len(missing) - _MOST_TOLD} more")
-    print(f"{looked} receipts: {looked - len(missing)} proven, {len(missing)} missing, {queued} queued again")
+def _pieces(pairs: Iterable[tuple[Frame, Receipt]]) -> Iterator[list[tuple[Frame, Receipt]]]:
+    piece: list[tuple[Frame, Receipt]] = []
+    for pair in pairs:
+        piece.append(pair)
+        if len(piece) == _PIECE:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+class _Place:
+    """Where the frames should be. Looks only; what must be sent is the service's business."""
+
+    def __init__(self, node: OpenedNode) -> None:
+        self._settings = settings = node.configuration.settings
+        self._folder: FolderDestination | None = None
+        self._now = node.clock.now
+        if settings.destination.type == "folder":
+            self._folder = FolderDestination(Path(settings.destination.path), now=node.clock.now)
+            return
+        self._room = DropboxRoom.of(
+            lambda: settings,
+            node.store.memory,
+            node.vault,
+            post=lambda _report: None,
+            now=node.clock.now,
+            ca_file=node.environ.get("EDGE_SERVICE_CA_FILE"),
+        )
+        self._dropbox = self._room.destination(node.clock.now)
+
+    def __enter__(self) -> _Place:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._folder is None:
+            self._dropbox.close()
+            self._room.connections.close()
+
+    def find_all(self, paths: Iterable[str]) -> Iterator[tuple[str, Receipt | None]]:
+        """What is there, in any order."""
+        if self._folder is not None:
+            return ((path, self._folder.find(path)) for path in paths)
+        return self._dropbox.find_all(paths)
 
 
 def _moment(text: str | None, name: str, zone: ZoneInfo) -> datetime | None:
-    from datetime import datetime
-
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        return parse_moment(text, zone)
     except ValueError as error:
-        fault = Fault(name, "bad_format", f"{text!r} is no time", "2026-11-23T14:05:00+01:00, or without offset")
-        raise SettingsError((fault,)) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+        raise SettingsError((Fault(name, "bad_format", str(error)),)) from error

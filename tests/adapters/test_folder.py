@@ -126,6 +126,13 @@ def test_find_tells_what_is_there(folder: FolderDestination) -> None:
     assert folder.find("/nowhere/2.jpg") is None
 
 
+def test_a_look_into_a_folder_that_is_not_there_makes_none_and_says_so(tmp_path: Path) -> None:
+    folder = FolderDestination(tmp_path / "pictures", now=lambda: START)
+    with pytest.raises(PersonNeededError):
+        folder.find("/Timelapse/porch/00001.jpg")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_name_too_long_concerns_this_frame_only(folder: FolderDestination) -> None:
     bad, good = _send(folder, outgoing(1, b"a", path="/x/" + "n" * 300), outgoing(2, b"b"))
     assert bad.bad == "name_too_long"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING
 
 from edge_service.errors import PersonNeededError, TryAgainError
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from edge_service.ports import Outgoing
 
 _SINGLES_S = 3600.0
-_LOOKERS = 4
 
 
 class DropboxDestination:
@@ -117,30 +114,9 @@ class DropboxDestination:
 
     def find_all(self, paths: Iterable[str]) -> Iterator[tuple[str, Receipt | None]]:
         """Like ``find`` for many paths, a few at the same time; answers in the order in which they come."""
-        sender, source = self._sender, iter(paths)
-        again: deque[str] = deque()
-        line = self._client.line()
-        try:
-            while True:
-                while len(line) < _LOOKERS and self._client.paused() <= 0:
-                    path = again.popleft() if again else next(source, None)
-                    if path is None:
-                        break
-                    line.begin("look", partial(sender.find, path), tag=path, **self._client.limits())
-                wait = self._client.paused()
-                if not len(line) and wait <= 0:
-                    return
-                end = line.next(wait or None)
-                if end is None:
-                    continue
-                if isinstance(end.error, TryAgainError) and end.error.code == "rate_limited":
-                    again.append(end.tag)
-                elif end.error is not None:
-                    raise end.error
-                else:
-                    yield end.tag, end.value
-        finally:
-            self._client.done(line)
+        from edge_service.adapters.dropbox.finding import Search
+
+        return Search(self._client, self._sender, monotonic=self._monotonic).run(paths)
 
     def close(self) -> None:
         """Abort what is under way."""

@@ -88,11 +88,14 @@ _RECEIPTS = (
     .where(
         frames.c.camera == bindparam("camera_id"),
         frames.c.at >= bindparam("begin"),
+        (frames.c.at > bindparam("begin")) | (frames.c.id > bindparam("past")),
         frames.c.at < bindparam("end"),
         frames.c.state == DELIVERED,
     )
-    .order_by(frames.c.at)
+    .order_by(frames.c.at, frames.c.id)
+    .limit(bindparam("most"))
 )
+_AT_ONCE = 1000
 _NO_LIMIT = -1
 
 
@@ -178,12 +181,13 @@ class Frames:
         number = self._numbers.known(camera)
         if number is None:
             return
-        for row in self._rows(_RECEIPTS, {"camera_id": number, "begin": to_ms(begin), "end": to_ms(end)}):
-            frame = frame_of(row, camera)
-            yield (
-                frame,
-                Receipt(frame.id, row.there, frame.rev or "", frame.content_hash, frame.delivered_at or frame.at),
-            )
+        place = {"camera_id": number, "begin": to_ms(begin), "past": 0, "end": to_ms(end), "most": _AT_ONCE}
+        while rows := self._rows(_RECEIPTS, place):
+            for row in rows:
+                frame = frame_of(row, camera)
+                at = frame.delivered_at or frame.at
+                yield frame, Receipt(frame.id, row.there, frame.rev or "", frame.content_hash, at)
+            place |= {"begin": rows[-1].at, "past": rows[-1].id}
 
     def unsure_frames(self) -> list[UnsureFrame]:
         """Frames taken while the clock was unsure, oldest capture first."""

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, func, select
 
 from edge_service.adapters.store.connect import reading
 from edge_service.adapters.store.rows import moment
-from edge_service.adapters.store.schema import STATES, frames
+from edge_service.adapters.store.schema import DELIVERED, STATES, frames
 from edge_service.moments import from_ms, to_ms
 from edge_service.ports import KeptSlot
 
@@ -42,6 +42,13 @@ _KEPT_SLOTS = (
     .order_by(frames.c.at, frames.c.id)
 )
 
+_RECEIPTS = select(func.count()).where(
+    frames.c.camera == bindparam("camera_id"),
+    frames.c.at >= bindparam("begin"),
+    frames.c.at < bindparam("end"),
+    frames.c.state == DELIVERED,
+)
+
 
 class History:
     """See :class:`edge_service.ports.FrameHistory`. Safe for many threads."""
@@ -71,3 +78,12 @@ class History:
                 rev=row.rev,
                 delivered_at=moment(row.delivered_at),
             )
+
+    def receipts(self, camera: str, begin: datetime, end: datetime) -> int:
+        """How many frames of [begin, end) have a receipt."""
+        number = self._numbers.known(camera)
+        if number is None:
+            return 0
+        values = {"camera_id": number, "begin": to_ms(begin), "end": to_ms(end)}
+        with reading(self._engine) as connection:
+            return int(connection.execute(_RECEIPTS, values).scalar_one())

@@ -121,6 +121,11 @@ class Store:
             self._opened = True
         return Opened()
 
+    def tell(self) -> None:
+        """Tell the service, when there is one, that its database was changed from outside."""
+        if self._beside:
+            self._lock.tell()
+
     def close(self) -> None:
         """Write what waits, fold the log into the database, let go."""
         self.writer.close()
@@ -275,8 +280,7 @@ class Store:
         )
 
     def _copied(self) -> None:
-        if self._beside:
-            self._lock.tell()
+        self.tell()
 
     def _died(self, error: BaseException) -> None:
         """The store thread ended; while opening, the opener sees it himself."""
