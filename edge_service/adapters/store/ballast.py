@@ -64,6 +64,10 @@ class Ballast:
                 return True
         return self._write(path, size, room)
 
+    def no_room(self) -> bool:
+        """Whether a reserve is given up and the disk has no room to write it again."""
+        return self.missing and not self.restore() and self.free_bytes() < 2 * BALLAST_BYTES
+
     def _write(self, path: Path, size: int, room: int) -> bool:
         """Real bytes, synced: a sparse file would hold no room."""
         try:

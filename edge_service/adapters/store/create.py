@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert
+from sqlalchemy.exc import SQLAlchemyError
 
 from edge_service.adapters.store.schema import (
     APPLICATION_ID,
@@ -56,7 +58,8 @@ def create(engine: Engine, kept: Kept, lost_until: int | None) -> None:
             connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
             connection.exec_driver_sql("COMMIT")
         except BaseException:
-            connection.exec_driver_sql("ROLLBACK")
+            with contextlib.suppress(SQLAlchemyError):  # a disk that refused may have ended the transaction already
+                connection.exec_driver_sql("ROLLBACK")
             raise
 
 

@@ -78,7 +78,7 @@ class Keeper:
 
     def keep(self, new: NewFrame, path_for: PathFor) -> Frame:
         """See :meth:`edge_service.ports.FrameStore.keep`."""
-        if self._ballast.missing and not self._ballast.restore():
+        if self._ballast.no_room():
             raise PersonNeededError("the disk is full", code="disk_full")
         camera = self._numbers.of(new.camera)
         with self._turn(new.camera):

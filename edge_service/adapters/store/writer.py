@@ -68,6 +68,7 @@ class Writer:
         self._late: list[_Job] = []
         self._late_waiting = 0
         self._connection: Connection | None = None
+        self._anchor: Connection | None = None
         self.commits = 0
         self.busy_since: float | None = None
         self.last_progress = time.monotonic()
@@ -76,6 +77,10 @@ class Writer:
         """Begin to take changes; once more after the thread has ended (another database was put in place)."""
         if self._thread.ident is not None:
             self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+        # never the last connection goes while the store is open: the next one would read the log from its file, and
+        # with it a commit that failed to sync
+        self._anchor = self._engine.connect()
+        self._anchor.exec_driver_sql("SELECT count(*) FROM sqlite_schema").all()
         self._open = True
         self._thread.start()
 
@@ -87,6 +92,9 @@ class Writer:
             self._open = False
             self._jobs.put(None)
         self._thread.join(_CLOSE_SECONDS)
+        if self._anchor is not None:
+            self._anchor.close()
+            self._anchor = None
 
     def do(self, work: Callable[[Connection], _T], *, spare: bool = True) -> _T:
         """Run ``work`` in the next commit and wait until that is synced; its result.
