@@ -97,7 +97,7 @@ def test_damage_of_the_other_formats_is_rejected(name: str) -> None:
     LOOK.inspect(data + bytes(16))
 
 
-@pytest.mark.parametrize("name", ["png", "png palette", "webp lossless"])
+@pytest.mark.parametrize("name", ["png", "png palette"])  # lossless WebP has no sums: luck decides there
 def test_bytes_changed_inside_the_other_formats_are_found(name: str) -> None:
     data = bytearray(good_others(1)[name])
     data[len(data) // 2 : len(data) // 2 + 200] = bytes(200)

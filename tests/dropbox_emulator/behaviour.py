@@ -36,5 +36,5 @@ class Behaviour:
     bytes_per_s: float = 0.0
     cap_retry_after: float = 1.0
     line_bytes_per_s: float = 0.0
-    grace: float = 0.05
+    grace: float = 0.4
     unknown_tags: bool = False
