@@ -354,6 +354,20 @@ def test_tls_with_a_client_certificate(tmp_path: Path) -> None:
             assert "none.pem" in down.message
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho drops the socket unclosed
+def test_a_broker_with_the_name_of_another_is_not_spoken_to(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    other = authority.issue_cert("other.example")
+    other.private_key_pem.write_to_path(tmp_path / "server.key")
+    other.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
+    listener = [f"certfile {tmp_path}/server.pem", f"keyfile {tmp_path}/server.key"]
+    with Mosquitto(tmp_path, listener=listener) as mosquitto:
+        with Node(f"mqtts://localhost:{mosquitto.port}", ca_file=str(tmp_path / "ca.pem")) as node:
+            assert node.wait(BrokerDown).code == "tls"
+        assert "as edge_service" not in (tmp_path / "mosquitto.log").read_text()
+
+
 # and that of a failed connection to a unix socket
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_websockets_and_unix_sockets(tmp_path: Path) -> None:
