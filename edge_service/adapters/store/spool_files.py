@@ -205,8 +205,7 @@ class SpoolFiles:
         with self._lock:
             known = self._folders.get(camera)
             if known is not None:
-                # a folder that was removed and made anew has another inode: the old descriptor leads nowhere
-                if os.fstat(known).st_nlink:
+                if self._stands(camera, known):
                     return known
                 os.close(self._folders.pop(camera))
             if make:
@@ -214,6 +213,14 @@ class SpoolFiles:
             folder = os.open(camera, _FOLDER, dir_fd=self._root_fd)
             self._folders[camera] = folder
             return folder
+
+    def _stands(self, camera: str, known: int) -> bool:
+        """A folder that was removed, moved or replaced (by a link that leads out) is not the one that we hold."""
+        try:
+            there = os.stat(camera, dir_fd=self._root_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, os.fstat(known))
 
     def _make(self, camera: str) -> None:
         with contextlib.suppress(FileExistsError):
