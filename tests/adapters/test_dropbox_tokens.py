@@ -15,6 +15,7 @@ from edge_service.link import AppKeys
 from tests import emulator_kit
 from tests.dropbox_kit import Node
 from tests.emulator_kit import asked
+from tests.token_kit import live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -424,3 +425,13 @@ def test_nothing_secret_is_logged_or_stored_open(node: Node, caplog: pytest.LogC
     secrets += [node.emulator.app.secret, *node.emulator.cloud.people.tokens]
     seen = caplog.text + repr(node.reports) + str(caught.value) + str(node.memory.values)
     assert [secret for secret in secrets if secret in seen] == []
+
+
+@pytest.mark.timeout(240)
+def test_tokens_of_five_seconds_cost_one_refresh_each_and_no_upload(dropbox_emulator: DropboxEmulator) -> None:
+    lived = live(dropbox_emulator, 60)
+    assert lived.sent > 200
+    assert (lived.failed, lived.refused) == (0, 0)
+    assert lived.reports == 0, "the link stays linked all the time"
+    assert lived.expiries * 0.5 < lived.refreshes <= lived.expiries + 1
+    assert lived.soonest_s > 4.0, "one refresh for all, however many ask"

@@ -10,9 +10,12 @@ from cryptography.fernet import Fernet
 
 from tests import sign_in_kit
 from tests.emulator_kit import asked
+from tests.revoked_kit import revoke_in_a_backlog
 from tests.service_kit import ROOT, wait_until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.sign_in_kit import Scene
 
 B = sign_in_kit.B
@@ -166,3 +169,10 @@ def test_the_key_is_rotated_by_a_script_and_the_link_stays(scene: Scene) -> None
     assert told["open"], "the sign-in under way is still there"
     assert "secrets_unreadable" not in scene.problems()
     assert sum(r.route == "oauth2/token" for r in scene.dropbox.requests) == 1, "no refresh was needed"
+
+
+def test_a_link_revoked_in_a_backlog_costs_one_alert_no_storm_and_no_frame(tmp_path: Path) -> None:
+    was = revoke_in_a_backlog(tmp_path, 500, 12)
+    assert was.waited > 400, was
+    assert "revoked" in was.problems
+    assert was.good(1), was
