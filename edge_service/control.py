@@ -145,6 +145,7 @@ class Control:
         self._look_at_sign_in(now)
         if command.kind is not Kind.SET and command.verb in {"explain", "announce"}:
             return
+        self._look_at_sign_in(now)
         every = set(self._configuration.settings.cameras)
         touched = {command.addressed} & every if command.addressed else every
         again = command.kind is Kind.SET

@@ -89,13 +89,15 @@ class Announcer:
 
     _slots: dict[str, _Slot] = field(default_factory=dict)
     _cleared: dict[str, float] = field(default_factory=dict)
+    _emptied: dict[str, float] = field(default_factory=dict)
 
     def want(self, topic: str, payload: Mapping[str, object], now: float) -> None:
         """The announcement of one device as it should be."""
         body = encode(payload)
         slot = self._slots.get(topic)
         if slot is None:
-            self._slots[topic] = _Slot(body, due_at=now)
+            emptied_at = self._emptied.pop(topic, float("-inf"))
+            self._slots[topic] = _Slot(body, due_at=max(now, emptied_at + APART_S))
         elif slot.wanted != body:
             slot.wanted, slot.silenced, slot.before = body, False, None
             slot.due_at = None if slot.sent == body else max(now, slot.sent_at + APART_S)
@@ -175,6 +177,7 @@ class Announcer:
             bodies.append((topic, slot.sent))
             if not slot.sent:
                 del self._slots[topic]
+                self._emptied[topic] = now
         gone = [topic for topic, at in self._cleared.items() if at <= now]
         for topic in gone:
             del self._cleared[topic]

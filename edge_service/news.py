@@ -161,6 +161,8 @@ class News:
         """A small piece of what is to be told."""
         if self._monotonic() >= self._hours_at + CLOCK_EVERY_S:
             self._look_at_hours(now)
+        if None in self._dirty:
+            self._outbox.offer(self._topics.link, self._portrait.link(), AT_ONCE)
         for camera in list(self._dirty)[:1]:
             if not self._outbox.may_go(self._state_topic(camera), self._monotonic()):
                 self._dirty[camera] = self._dirty.pop(camera)  # to the end of the line
