@@ -250,6 +250,9 @@ class LedgerStore(Protocol):
     def begin_segment(self, camera: str, plan: str, at: datetime) -> Segment:
         """Open a segment whose slots lie after ``at``; ends an open one at ``at``."""
 
+    def replant_segment(self, segment: Segment, plan: str, at: datetime) -> Segment:
+        """Give an open segment in which no slot was due another plan, whose slots lie after ``at``."""
+
     def end_segment(self, camera: str, at: datetime) -> None:
         """Close the open segment."""
 

@@ -122,7 +122,10 @@ class Slots:
             course.camera = camera
             if plan.text() != course.segment.plan:
                 self._fill(name, course, now, Fate.SKIPPED, "overload")
-                self._turn(name, course, plan, now)
+                if course.plan.count(course.segment.begin, course.seen):
+                    self._turn(name, course, plan, now)
+                else:
+                    self._replant(course, plan, now)
         self._arm(name, course)
 
     def remove(self, name: str, now: datetime) -> None:
@@ -160,6 +163,12 @@ class Slots:
         self._ledger.end_segment(name, course.seen)
         course.plan = plan
         course.segment = self._ledger.begin_segment(name, plan.text(), begin)
+        course.seen = course.settled = begin
+
+    def _replant(self, course: Course, plan: Plan, begin: datetime) -> None:
+        """The segment had no slot yet: many changes in a row leave one segment behind, not many."""
+        course.plan = plan
+        course.segment = self._ledger.replant_segment(course.segment, plan.text(), begin)
         course.seen = course.settled = begin
 
     # --- time ---

@@ -52,6 +52,10 @@ class MemoryLedger:
         self.segments_[segment.id] = segment
         return segment
 
+    def replant_segment(self, segment: Segment, plan: str, at: datetime) -> Segment:
+        self.segments_[segment.id] = new = replace(segment, plan=plan, begin=at, settled=at)
+        return new
+
     def end_segment(self, camera: str, at: datetime) -> None:
         segment = self.open_segment(camera)
         if segment:

@@ -243,6 +243,10 @@ class Wire:
                 properties.MessageExpiryInterval = expiry_s
         self._client.publish(topic, payload, qos, retain, properties).wait_for_publish(20)
 
+    def throw(self, topic: str, payload: bytes | str, *, retain: bool = False) -> None:
+        """Publish with QoS 1 and do not wait for anything."""
+        self._client.publish(topic, payload, 1, retain)
+
     def wait(self, wanted: Callable[[Heard], bool], timeout_s: float = 10, *, after: int = 0) -> Heard:
         """The first message from index ``after`` on for which ``wanted`` holds."""
         found: list[Heard] = []

@@ -136,8 +136,14 @@ class SimulatedNode:
 
     def change(self, camera: CameraSettings) -> None:
         """Other settings."""
+        before, plan = self.segment(), self.ledger.segments_[self.segment()].plan
         self.camera = camera
         self.slots.put("porch", camera, self.wall)
+        if self.segment() == before and self.ledger.segments_[before].plan != plan:
+            # nothing was due yet: the segment begins now
+            assert not self.ledger.kept_.get(("porch", before))
+            assert all(run.segment != before for run in self.ledger.runs_)
+            self.eras = [era for era in self.eras if era.segment != before]
 
     # --- slots.Outlook ---
 

@@ -5,6 +5,7 @@ Fates are written up to a second later than said, together with others; question
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, select
@@ -138,6 +139,13 @@ class Ledger:
         new = self._writer.do(lambda connection: records.begin_segment(connection, number, plan, begin))
         self._changed()
         return Segment(new, camera, plan, from_ms(begin), None, from_ms(begin))
+
+    def replant_segment(self, segment: Segment, plan: str, at: datetime) -> Segment:
+        """Another plan for an open segment without slots."""
+        begin = to_ms(at)
+        self._writer.do(lambda connection: records.replant_segment(connection, segment.id, plan, begin))
+        self._changed()
+        return replace(segment, plan=plan, begin=from_ms(begin), settled=from_ms(begin))
 
     def end_segment(self, camera: str, at: datetime) -> None:
         """Close the open segment."""

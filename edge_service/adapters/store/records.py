@@ -56,6 +56,11 @@ _END = (
 )
 _LAST_SEGMENT = select(func.coalesce(func.max(segments.c.id), 0))
 _BEGIN = insert(segments)
+_REPLANT = (
+    update(segments)
+    .where(segments.c.id == bindparam("segment_id"))
+    .values(plan=bindparam("new_plan"), begin=bindparam("new_begin"), settled=bindparam("new_begin"))
+)
 _HALTED = select(halts.c.id).where(halts.c.camera.is_not_distinct_from(bindparam("name")), halts.c.end.is_(None))
 _HALT = insert(halts)
 _RESUME = (
@@ -116,6 +121,11 @@ def begin_segment(connection: Connection, camera: int, plan: str, begin: int) ->
     values = {"id": new, "camera": camera, "plan": plan, "begin": begin, "settled": begin}
     connection.execute(_BEGIN, values)
     return new
+
+
+def replant_segment(connection: Connection, segment: int, plan: str, begin: int) -> None:
+    """Another plan from ``begin`` on, in the same row."""
+    connection.execute(_REPLANT, {"segment_id": segment, "new_plan": plan, "new_begin": begin})
 
 
 def end_segment(connection: Connection, camera: int, end: int) -> None:
