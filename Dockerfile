@@ -24,7 +24,7 @@ RUN printf '#!/bin/sh\nexec /opt/edge_service/bin/python -m edge_service "$@"\n'
     && chmod 755 /opt/edge_service/bin/edge-service \
     && /opt/edge_service/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /opt/edge_service/lib
 
-FROM docker.io/library/python:3.13-slim-trixie
+FROM docker.io/library/python:3.13-slim-trixie AS service
 # tini is process 1: it hands on signals from the first moment and reaps.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends tini \

@@ -167,7 +167,9 @@ def test_links_and_anchors_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_files_and_scripts_that_are_named_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    named = set(re.findall(r"(?<![\w/])(?:scripts|tests|deploy|docs|edge_service|examples)/[\w./-]*\w", text))
+    named = set(
+        re.findall(r"(?:(?<![\w/])|(?<=\./))(?:scripts|tests|deploy|docs|edge_service|examples)/[\w./-]*\w", text)
+    )
     missing = {name for name in named if not (ROOT / name).exists()}
     # topics begin like our package
     assert not {name for name in missing if not re.match(r"edge_service/(<|\+|\w+$|garden|demo|node)", name)}
