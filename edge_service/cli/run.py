@@ -77,6 +77,6 @@ def start_logging(settings: Settings, *, debug: bool = False, more_secrets: Iter
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if debug else settings.log.level.upper())
-    for talkative in ("urllib3", "paho", "schedule", "asyncio", "amqtt", "transitions"):
+    for talkative in ("urllib3", "paho", "schedule", "asyncio", "amqtt", "transitions", "dropbox"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
     return mask

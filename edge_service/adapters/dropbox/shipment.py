@@ -33,7 +33,9 @@ SINGLE_CARRIERS = 6
 LOOKERS = 4
 """Looks under way at the same time: small, and they hold no lock at Dropbox."""
 PATIENCE_S = 30.0
-"""A pause up to this long is waited out with the bytes already at Dropbox; a longer one is the lane's business."""
+"""A pause up to this long is waited out when bytes are at Dropbox already; a longer one is the lane's business."""
+SHORT_PATIENCE_S = 5.0
+"""The same with nothing there: the lane then tells why nothing moves."""
 _TRIES = 6
 _COMMIT_MOST = 1000
 
@@ -120,7 +122,7 @@ class Shipment:
         if self._failure is not None or not (work.searches or work.jobs or work.ready):
             return False
         wait = self._client.paused(commit=not (work.jobs or work.searches))
-        if wait > PATIENCE_S:
+        if wait > (PATIENCE_S if work.ready else SHORT_PATIENCE_S):
             self._fail(TryAgainError(f"Dropbox asked to wait {wait:.0f} s", code="rate_limited", after=wait))
             return False
         return True
