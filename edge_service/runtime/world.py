@@ -76,7 +76,9 @@ class World:
         return self._parts.visitors.open_sign_in(now)
 
     def visited(self, message: messages.Visited, now: datetime) -> None:
-        """Somebody is at the sign-in page."""
+        """Somebody is at the sign-in page, perhaps for a sign-in that the terminal opened a moment ago."""
+        if self.changed_outside():
+            self.reload("database", now)
         self._parts.visitors.take(message.asked, message.answer, now)
 
     def tell_status(self, status: dict[str, object]) -> None:
