@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import socket
+import time
 from html import unescape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests import sign_in_kit
@@ -107,3 +112,44 @@ def test_the_terminal_opens_the_page_itself_where_no_service_runs(scene: Scene) 
     scene.service.start()
     scene.link_is(state="linked")
     wait_until(scene.dropbox.files, 25, "the service starts linked")
+
+
+def _resident(process: Path) -> int:
+    """Bytes."""
+    return int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_crowd_of_500_at_the_page_hurts_nothing_and_is_sent_away(scene: Scene) -> None:
+    """Half-open connections and endless addresses, while a linked node has a sign-in open."""
+    scene.service.start()
+    scene.link_is(state="unlinked")
+    scene.link()
+    page = scene.command("link", "PRESS")["data"]["url"]
+    assert 'id="continue"' in scene.get(page)
+    process = Path(f"/proc/{scene.service.pid}")
+    before, mark = _resident(process), len(scene.wire.heard)
+    crowd = []
+    with contextlib.ExitStack() as stack:
+        for number in range(500):
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", scene.port), 20))
+            one.settimeout(30)
+            with contextlib.suppress(OSError):
+                one.sendall(
+                    (b"", b"GET / HT", b"GET /" + b"x" * 20_000, b"POST /link/x HTTP/1.1\r\nHost: x\r\n")[number % 4]
+                )
+            crowd.append(one)
+        assert 'id="continue"' in scene.get(page), "who has something to ask is heard"
+        asked_at = time.monotonic()
+        assert scene.command("announce", "PRESS")["status"] == "ok"
+        assert time.monotonic() - asked_at < 5
+        assert len(list((process / "fd").iterdir())) < 200
+        for one in crowd:
+            with contextlib.suppress(OSError):
+                while one.recv(4096):
+                    pass
+    assert time.monotonic() - asked_at < 30, "each was sent away by its deadline"
+    for what, topic in (("captured", f"{B}/cam/cam/event"), ("delivered", f"{B}/cam/cam/event")):
+        scene.wire.wait(lambda h, w=what, t=topic: h.topic == t and h.json["event_type"] == w, 20, after=mark)  # type: ignore[misc]
+    assert not [h for h in scene.wire.heard if h.topic == f"{B}/cam/cam/event" and h.json["event_type"] == "failed"]
+    assert _resident(process) - before < 15_000_000
+    assert scene.service.stop() == 0
