@@ -315,14 +315,14 @@ class Control:
         old, self._reading = self._reading, self._world.read_clock()
         now = self._reading.wall
         shift = clocks.compare(old, self._reading)
+        if shift is not None and shift.slept_s:
+            log.warning("the machine slept for %.0f s", shift.slept_s)
+            self.slots.slept(shift.before)
         if shift is not None and shift.step_s:
             log.warning("the clock was set by %+.3f s", shift.step_s)
             self.slots.stepped(shift.before, now)
             self.news.event(None, "clock_step", now, seconds=round(shift.step_s, 3))
             self.news.changed(None)
-        elif shift is not None:
-            log.warning("the machine slept for %.0f s", shift.slept_s)
-            self.slots.slept(now)
         self._trust.look(self._reading)
         ok = not self._trust.unsure
         if ok is not self._node.clock_ok:

@@ -8,7 +8,7 @@ no window is open the camera's own plan goes on, its slots are ``outside``.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
@@ -112,11 +112,15 @@ class _Spell:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """When one camera's frames are due."""
+    """When one camera's frames are due.
+
+    ``shift``: all slots lie so many seconds later. They were lived by a clock that was so much behind the true time.
+    """
 
     rhythm: Rhythm
     windows: tuple[Window, ...]
     ground: Ground
+    shift: int = 0
 
     @classmethod
     def of(cls, camera: PlanSettings, zone: ZoneInfo, location: Location | None = None) -> Plan:
@@ -158,6 +162,7 @@ class Plan:
             ],
             "zone": self.ground.zone.key,
             "place": [place.latitude, place.longitude] if place else None,
+            **({"shift": self.shift} if self.shift else {}),
         }
         return json.dumps(tree, sort_keys=True, separators=(",", ":"))
 
@@ -175,7 +180,8 @@ class Plan:
             for each in tree["windows"]
         )
         place = Place(*tree["place"]) if tree["place"] else None
-        return cls._grounded(_rhythm(tree.get("interval"), tree.get("at")), windows, ZoneInfo(tree["zone"]), place)
+        plan = cls._grounded(_rhythm(tree.get("interval"), tree.get("at")), windows, ZoneInfo(tree["zone"]), place)
+        return replace(plan, shift=tree.get("shift", 0))
 
     # --- questions ---
 
@@ -228,7 +234,7 @@ class Plan:
     # --- inside ---
 
     def _rule_at(self, moment: datetime) -> tuple[Rhythm, bool]:
-        second = _up_to(moment)
+        second = _up_to(moment) - self.shift
         _begin, _end, rhythm, inside = next(self._rules(second, second))
         return rhythm, inside
 
@@ -252,15 +258,16 @@ class Plan:
         """All slots from ``low`` to ``high``, both included, lazily."""
         if low > high:
             return
-        for begin, end, rhythm, inside in self._rules(low, high):
+        shift = self.shift
+        for begin, end, rhythm, inside in self._rules(low - shift, high - shift):
             if rhythm.interval:
                 first = -(-begin // rhythm.interval) * rhythm.interval
                 last = end // rhythm.interval * rhythm.interval
                 if first <= last:
-                    yield _Spell(first, last, rhythm.interval, inside)
+                    yield _Spell(first + shift, last + shift, rhythm.interval, inside)
             elif rhythm.at:
                 for second in self._times(rhythm.at, begin, end):
-                    yield _Spell(second, second, 0, inside)
+                    yield _Spell(second + shift, second + shift, 0, inside)
 
     def _times(self, times: tuple[DayTime, ...], begin: int, end: int) -> Iterator[int]:
         day, last = day_of(begin, self.ground.zone), day_of(end, self.ground.zone)

@@ -276,6 +276,17 @@ class LedgerStore(Protocol):
     def halts(self, camera: str | None, begin: datetime, end: datetime) -> list[Halt]:
         """Stops that touch the period."""
 
+    def step_halts(self, old: datetime, new: datetime) -> None:
+        """The clock was set from ``old`` to ``new``: a stop in force that began up to ``old`` ends there and begins
+        again at ``new``; what was written about times after ``new`` that are lived again is forgotten.
+        """
+
+    def unsettled(self) -> list[Segment]:
+        """Segments that have ended and may have slots without a record."""
+
+    def last_record(self, segment: int) -> datetime | None:
+        """The last slot of a segment that has a record, or ``settled`` if that is later; None for no such segment."""
+
     def segments(self, camera: str, begin: datetime, end: datetime) -> list[Segment]:
         """Segments that touch the period, in order of their ids."""
 
@@ -293,6 +304,27 @@ class LedgerStore(Protocol):
 
     def note_result(self, camera: str, fate: Fate, reason: str, detail: str, *, extra: bool = False) -> None:
         """Remember a camera's last result that is not a kept frame; an ``extra`` try is no failure of a slot."""
+
+
+class DateStore(Protocol):
+    """Moves what a wrong clock wrote to its true time."""
+
+    def last_segment(self) -> int:
+        """The highest id of a segment so far, 0 before the first."""
+
+    def segments_between(self, first: int, last: int) -> list[Segment]:
+        """Segments with ids from ``first`` to ``last``, both included, of all cameras."""
+
+    def redate(self, segment: int, plan: str, by_s: int) -> None:
+        """Move a segment that has ended, with its runs and their sums, by whole seconds; ``plan`` is its new text.
+        Frames that wait for a name are left to ``settle_time``; those that do not any more move along.
+        """
+
+    def prolong(self, segment: int, until: datetime) -> None:
+        """An ended segment ends later."""
+
+    def newest_sure(self) -> datetime | None:
+        """When the newest frame was captured whose time is sure; None when there is none."""
 
 
 class LedgerPruning(Protocol):

@@ -1,25 +1,19 @@
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_service.fates import Fate, Run
 from edge_service.ledger import clip, fill, split
-from edge_service.plan import Plan
 from tests.ledger_kit import utc
-from tests.plan_kit import ZONES, camera, cameras, plan
-from tests.slots_kit import SimulatedNode, fates
+from tests.plan_kit import plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MINUTE = timedelta(minutes=1)
-A_DAY = timedelta(days=1)
+    from edge_service.plan import Plan
 
 
 def brief(runs: Sequence[Run]) -> list[tuple[str, str, int, str]]:
@@ -102,106 +96,3 @@ def test_a_run_is_cut_by_its_plan_also_where_it_is_uneven() -> None:
     assert part is not None
     assert (part.first, part.last, part.slots) == (utc("2026-11-23 09:00"), utc("2026-11-24 08:00"), 3)
     assert clip(run, of, utc("2026-11-23 21:00"), utc("2026-11-24 07:00")) is None
-
-
-# --- whole years through the real slots ------------------------------------------------------------------------------
-
-
-@st.composite
-def events(draw: st.DrawFn) -> tuple[str, int, Any]:
-    """Something that happens to a node, for how many minutes."""
-    kind = draw(st.sampled_from(["crash", "end", "stop", "stop node", "step", "sleep", "change", "broken", "full"]))
-    if kind == "step":
-        return kind, 0, draw(st.sampled_from([-3600, -2, -0.4, 0.4, 2, 3600, 90_000]) | st.integers(-7200, 7200))
-    return kind, draw(st.integers(1, 3000)), draw(cameras()) if kind in {"change", "crash"} else None
-
-
-def live(node: SimulatedNode, kind: str, minutes: int, value: Any) -> None:
-    """One event."""
-    duration = minutes * MINUTE
-    match kind:
-        case "crash" | "end":
-            (node.crash if kind == "crash" else node.stop_program)(duration)
-            if value is not None and minutes % 3 == 0:
-                node.camera = camera(**value)
-            node.start()
-        case "stop" | "stop node":
-            name = "porch" if kind == "stop" else None
-            node.slots.halt(name, node.wall)
-            node.run(duration)
-            node.slots.resume(name, node.wall)
-        case "step":
-            node.step(timedelta(seconds=value))
-        case "sleep":
-            node.sleep(duration)
-        case "change":
-            node.change(camera(**value))
-        case "broken":
-            node.answer = lambda _now: (Fate.FAILED, "timeout")
-            node.run(duration)
-            node.answer = lambda _now: (Fate.KEPT, "")
-        case "full":
-            node.refused = "disk_full"
-            node.run(duration)
-            node.refused = None
-
-
-def check(node: SimulatedNode) -> None:
-    """Every planned slot of every lived stretch has one fate, and it is the right one."""
-    found = fates(node)
-    halts = [(halt.begin, halt.end or node.wall) for halt in node.ledger.halts_]
-    expected = set()
-    for era in node.eras:
-        of = Plan.from_text(node.ledger.segments_[era.segment].plan)
-        for stretch in of.stretches(era.begin, era.end):
-            for at in stretch.moments():
-                expected.add((era.segment, at))
-                fate, reason = found[era.segment, at]
-                if any(begin < at <= end for begin, end in halts):
-                    assert fate is Fate.STOPPED
-                elif not stretch.inside:
-                    assert fate is Fate.OUTSIDE
-                elif era.kind != "up":
-                    assert fate.value == era.kind
-                elif fate is Fate.DOWN:
-                    died = [moment - at for segment, moment in node.crashes if segment == era.segment]
-                    assert any(timedelta(0) <= age < 4 * MINUTE + 2 * node.takes for age in died)
-                else:
-                    assert fate in {Fate.KEPT, Fate.FAILED, Fate.SKIPPED}
-                    assert reason in {"", "timeout", "disk_full", "busy"}
-    assert set(found) == expected
-
-
-def simulate(node: SimulatedNode, end: datetime, happenings: list[tuple[int, tuple[str, int, Any]]]) -> None:
-    node.start()
-    for pause, (kind, minutes, value) in happenings:
-        if node.wall < end:
-            node.run(timedelta(minutes=pause))
-            live(node, kind, minutes, value)
-    if node.wall < end:
-        node.run(end - node.wall)
-    node.run(5 * MINUTE)
-    node.stop_program(MINUTE)
-    node.start()
-    check(node)
-
-
-NIGHTS = {
-    "Europe/London": ("2026-03-29 01:00", "2026-10-25 01:00"),
-    "America/New_York": ("2026-03-08 07:00", "2026-11-01 06:00"),
-    "Australia/Lord_Howe": ("2026-04-04 15:00", "2026-10-03 15:30"),
-}
-
-
-@pytest.mark.parametrize("zone", ZONES)
-@settings(max_examples=8, deadline=None)
-@given(
-    keys=cameras().filter(lambda keys: keys.get("interval", 7200) >= 7200),
-    happenings=st.lists(st.tuples(st.integers(1000, 20000), events()), min_size=20, max_size=40),
-)
-def test_a_year_of_slots_has_exactly_one_fate_each(
-    zone: str, keys: dict[str, Any], happenings: list[tuple[int, tuple[str, int, Any]]]
-) -> None:
-    begin = utc("2026-01-01 00:00") + timedelta(milliseconds=123)
-
-    simulate(SimulatedNode(camera(**keys), ZoneInfo(zone), begin), begin + 365 * A_DAY, happenings)

@@ -46,6 +46,8 @@ class Reach:
         tops = {path.partition(".")[0] for path in changed}
         if "log" in tops:
             logging.getLogger().setLevel(settings.log.level.upper())
+        if tops & {"timezone", "location"}:
+            parts.slots.move(settings.zone, settings.location, now)
         if "cameras" in tops:
             self._apply_cameras(changed, now)
         if tops & {"destination", "upload"}:

@@ -100,7 +100,8 @@ class Service:
         keeper.begin()
         parts.trust.look(parts.clock.read())
         parts.shots.start()
-        parts.slots.begin(settings.cameras, now)
+        lost = {each.camera: each.until for each in parts.opened.lost}
+        parts.slots.begin(settings.cameras, now, lost=lost, trusted=not parts.trust.unsure)
         parts.store.lost_recorded()
         parts.broker.listen_to(settings.cameras)
         parts.broker.start()

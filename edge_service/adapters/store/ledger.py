@@ -8,25 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select
-
+from edge_service.adapters.store import ledger_statements as statements
 from edge_service.adapters.store import records
 from edge_service.adapters.store.connect import reading
-from edge_service.adapters.store.rows import COLUMNS, frame_of, moment
-from edge_service.adapters.store.schema import (
-    DELIVERED,
-    LIFE_COLUMNS,
-    PENDING,
-    SUM_COLUMNS,
-    UPLOADING,
-    cameras,
-    days,
-    frames,
-    halts,
-    hours,
-    runs,
-    segments,
-)
+from edge_service.adapters.store.rows import frame_of, moment
+from edge_service.adapters.store.schema import DELIVERED, LIFE_COLUMNS, PENDING, SUM_COLUMNS, UPLOADING
 from edge_service.adapters.store.spans import LONGEST_MS, Span
 from edge_service.adapters.store.tally import HOUR_MS
 from edge_service.fates import Fate, Run, Sums
@@ -46,80 +32,6 @@ if TYPE_CHECKING:
 _RECORD_SECONDS = 1.0
 _SETTLE_SECONDS = 60.0
 """A settled moment that is too old costs a second look at the records, never a wrong fate: it needs no commit."""
-
-_CAMERAS = select(cameras).order_by(cameras.c.camera)
-_LAST_FRAMES = select(*COLUMNS).where(frames.c.id.in_(select(cameras.c.last_frame)))
-_OPEN = select(segments).where(segments.c.camera == bindparam("camera_id"), segments.c.end.is_(None))
-_SEGMENTS = (
-    select(segments)
-    .where(
-        segments.c.camera == bindparam("camera_id"),
-        segments.c.begin < bindparam("end_ms"),
-        (segments.c.end.is_(None)) | (segments.c.end >= bindparam("begin_ms")),
-    )
-    .order_by(segments.c.id)
-)
-_HALTS = (
-    select(halts)
-    .where(
-        halts.c.camera.is_not_distinct_from(bindparam("name")),
-        halts.c.begin < bindparam("end_ms"),
-        (halts.c.end.is_(None)) | (halts.c.end > bindparam("begin_ms")),
-    )
-    .order_by(halts.c.begin)
-)
-_HALTED = select(halts.c.begin).where(halts.c.camera.is_not_distinct_from(bindparam("name")), halts.c.end.is_(None))
-_RUNS = (
-    select(runs)
-    .where(
-        runs.c.camera == bindparam("camera_id"),
-        runs.c.first >= bindparam("earliest"),
-        runs.c.first < bindparam("end_ms"),
-        runs.c.last >= bindparam("begin_ms"),
-    )
-    .order_by(runs.c.first, runs.c.id)
-)
-_SLOTS = (
-    select(frames.c.slot_at)
-    .where(
-        frames.c.camera == bindparam("camera_id"),
-        frames.c.segment == bindparam("segment_id"),
-        frames.c.at >= bindparam("begin_ms"),
-        frames.c.at < bindparam("end_ms"),
-        frames.c.slot_at.is_not(None),
-    )
-    .order_by(frames.c.at)
-)
-_SEGMENT_SLOTS = select(frames.c.slot_at).where(
-    frames.c.camera == select(segments.c.camera).where(segments.c.id == bindparam("segment_id")).scalar_subquery(),
-    frames.c.segment == bindparam("segment_id"),
-    frames.c.at > bindparam("begin_ms"),
-    frames.c.at <= bindparam("end_ms"),
-    frames.c.slot_at.is_not(None),
-)
-_SEGMENT_RUNS = select(runs.c.first, runs.c.last).where(
-    runs.c.camera == select(segments.c.camera).where(segments.c.id == bindparam("segment_id")).scalar_subquery(),
-    runs.c.segment == bindparam("segment_id"),
-    runs.c.first > bindparam("begin_ms") - LONGEST_MS,
-    runs.c.first <= bindparam("end_ms"),
-    runs.c.last > bindparam("begin_ms"),
-)
-_HOUR_SUMS = select(*(func.coalesce(func.sum(hours.c[name]), 0) for name in SUM_COLUMNS)).where(
-    hours.c.camera == bindparam("camera_id"), hours.c.hour >= bindparam("first"), hours.c.hour < bindparam("past")
-)
-_DAY_SUMS = select(*(func.coalesce(func.sum(days.c[name]), 0) for name in SUM_COLUMNS)).where(
-    days.c.camera == bindparam("camera_id"), days.c.begin >= bindparam("begin_ms"), days.c.begin < bindparam("end_ms")
-)
-_HOUR_KNOWN = select(hours.c.hour).where(hours.c.camera == bindparam("camera_id"), hours.c.hour == bindparam("hour"))
-_FRAME_SUMS = (
-    select(frames.c.state, frames.c.slot_at.is_(None).label("extra"), func.count().label("frames"))
-    .where(
-        frames.c.camera == bindparam("camera_id"),
-        frames.c.at >= bindparam("begin_ms"),
-        frames.c.at < bindparam("end_ms"),
-    )
-    .group_by(frames.c.state, frames.c.slot_at.is_(None))
-)
 
 
 class Ledger:
@@ -182,14 +94,19 @@ class Ledger:
         self._writer.do(lambda connection: records.resume(connection, camera, to_ms(at)))
         self._changed()
 
+    def step_halts(self, old: datetime, new: datetime) -> None:
+        """Stops in force hold on, on the clock as it goes now."""
+        self._writer.do(lambda connection: records.step_halts(connection, to_ms(old), to_ms(new)))
+        self._changed()
+
     # --- what is asked ----------------------------------------------------------------------------------------
 
     def cameras(self) -> dict[str, CameraRecord]:
         """All cameras ever seen, by id."""
         self._writer.flush()
-        found = self._rows(_CAMERAS, {})
+        found = self._rows(statements.CAMERAS, {})
         names = {row.id: row.camera for row in found}
-        last = {row.id: frame_of(row, names[row.camera]) for row in self._rows(_LAST_FRAMES, {})}
+        last = {row.id: frame_of(row, names[row.camera]) for row in self._rows(statements.LAST_FRAMES, {})}
         return {
             row.camera: CameraRecord(
                 camera=row.camera,
@@ -206,22 +123,38 @@ class Ledger:
 
     def open_segment(self, camera: str) -> Segment | None:
         """The camera's segment without an end, if any."""
-        found = self._of_camera(_OPEN, camera, {})
+        found = self._of_camera(statements.OPEN, camera, {})
         return _segment(found[0], camera) if found else None
 
     def segments(self, camera: str, begin: datetime, end: datetime) -> list[Segment]:
         """Segments that touch the period, in order of their ids."""
-        rows = self._of_camera(_SEGMENTS, camera, {"begin_ms": to_ms(begin), "end_ms": to_ms(end)})
+        rows = self._of_camera(statements.SEGMENTS, camera, {"begin_ms": to_ms(begin), "end_ms": to_ms(end)})
         return [_segment(row, camera) for row in rows]
+
+    def unsettled(self) -> list[Segment]:
+        """Segments that have ended and may have slots without a record."""
+        self._writer.flush()
+        return [_segment(row, self._numbers.name(row.camera)) for row in self._rows(statements.UNSETTLED, {})]
+
+    def last_record(self, segment: int) -> datetime | None:
+        """The last slot with a record, or ``settled`` if that is later."""
+        self._writer.flush()
+        found = self._rows(statements.SETTLED, {"segment_id": segment})
+        if not found:
+            return None
+        settled = found[0].settled
+        values = {"segment_id": segment, "after_ms": settled}
+        lasts = (self._rows(one, values)[0][0] for one in (statements.LAST_SLOT, statements.LAST_RUN))
+        return from_ms(max(settled, *(last for last in lasts if last is not None)))
 
     def halted(self, camera: str | None) -> datetime | None:
         """Since when capture is stopped."""
-        rows = self._rows(_HALTED, {"name": camera})
+        rows = self._rows(statements.HALTED, {"name": camera})
         return from_ms(rows[0].begin) if rows else None
 
     def halts(self, camera: str | None, begin: datetime, end: datetime) -> list[Halt]:
         """Stops that touch the period."""
-        rows = self._rows(_HALTS, {"name": camera, "begin_ms": to_ms(begin), "end_ms": to_ms(end)})
+        rows = self._rows(statements.HALTS, {"name": camera, "begin_ms": to_ms(begin), "end_ms": to_ms(end)})
         return [Halt(row.camera, from_ms(row.begin), moment(row.end)) for row in rows]
 
     def runs(self, camera: str, begin: datetime, end: datetime) -> Iterator[Run]:
@@ -242,14 +175,14 @@ class Ledger:
     def slots_kept(self, camera: str, segment: int, begin: datetime, end: datetime) -> list[datetime]:
         """Times of kept slots of one segment in [begin, end)."""
         values = {"segment_id": segment, "begin_ms": to_ms(begin), "end_ms": to_ms(end)}
-        return [from_ms(row.slot_at) for row in self._of_camera(_SLOTS, camera, values)]
+        return [from_ms(row.slot_at) for row in self._of_camera(statements.SLOTS, camera, values)]
 
     def recorded(self, segment: int, begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
         """First and last slot of all records of one segment that touch (begin, end]."""
         self._writer.flush()
         values = {"segment_id": segment, "begin_ms": to_ms(begin), "end_ms": to_ms(end)}
-        kept = [(from_ms(row.slot_at), from_ms(row.slot_at)) for row in self._rows(_SEGMENT_SLOTS, values)]
-        missed = [(from_ms(row.first), from_ms(row.last)) for row in self._rows(_SEGMENT_RUNS, values)]
+        kept = [(from_ms(row.slot_at), from_ms(row.slot_at)) for row in self._rows(statements.SEGMENT_SLOTS, values)]
+        missed = [(from_ms(row.first), from_ms(row.last)) for row in self._rows(statements.SEGMENT_RUNS, values)]
         return sorted(kept + missed)
 
     def sums(self, camera: str, begin: datetime, end: datetime) -> Sums:
@@ -262,10 +195,12 @@ class Ledger:
         edges = [(first, past)] if first_hour > past_hour else []
         if not edges:
             edges = [(first, first_hour * HOUR_MS), (past_hour * HOUR_MS, past)]
-        total = _sums(self._of_camera(_HOUR_SUMS, camera, {"first": first_hour, "past": past_hour}))
-        total += _sums(self._of_camera(_DAY_SUMS, camera, {"begin_ms": first, "end_ms": past}))
+        total = _sums(self._of_camera(statements.HOUR_SUMS, camera, {"first": first_hour, "past": past_hour}))
+        total += _sums(self._of_camera(statements.DAY_SUMS, camera, {"begin_ms": first, "end_ms": past}))
         for edge_begin, edge_end in edges:
-            if edge_begin < edge_end and self._of_camera(_HOUR_KNOWN, camera, {"hour": edge_begin // HOUR_MS}):
+            if edge_begin < edge_end and self._of_camera(
+                statements.HOUR_KNOWN, camera, {"hour": edge_begin // HOUR_MS}
+            ):
                 total += self._edge(camera, edge_begin, edge_end)
         return total
 
@@ -274,7 +209,7 @@ class Ledger:
     def _edge(self, camera: str, begin: int, end: int) -> Sums:
         """Counted from the records: at most an hour of one camera."""
         counts = dict.fromkeys(SUM_COLUMNS, 0)
-        for row in self._of_camera(_FRAME_SUMS, camera, {"begin_ms": begin, "end_ms": end}):
+        for row in self._of_camera(statements.FRAME_SUMS, camera, {"begin_ms": begin, "end_ms": end}):
             if row.extra:
                 counts["extra"] += row.frames
                 continue
@@ -287,7 +222,7 @@ class Ledger:
 
     def _run_rows(self, camera: str, begin: int, end: int) -> Sequence[AnyRow]:
         values = {"earliest": begin - LONGEST_MS, "begin_ms": begin, "end_ms": end}
-        return self._of_camera(_RUNS, camera, values)
+        return self._of_camera(statements.RUNS, camera, values)
 
     def _of_camera(self, statement: Executable, camera: str, values: dict[str, Any]) -> Sequence[AnyRow]:
         self._writer.flush()

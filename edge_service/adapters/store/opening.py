@@ -19,6 +19,7 @@ from edge_service.adapters.store.connect import DatabaseBrokenError, engine_for,
 from edge_service.adapters.store.copying import Copying
 from edge_service.adapters.store.create import LOST_UNTIL, create
 from edge_service.adapters.store.damage import Condition, Finding, examine, put_aside
+from edge_service.adapters.store.dates import Dates
 from edge_service.adapters.store.frames import Frames
 from edge_service.adapters.store.history import History
 from edge_service.adapters.store.keeping import Keeper
@@ -102,6 +103,7 @@ class Store:
         self.frames = Frames(self._engine, self.writer, self._files, self.quarantine, self._numbers, keeper)
         self.history = History(self._engine, self._numbers)
         self.ledger = Ledger(self._engine, self.writer, self._numbers, self._copying.bring)
+        self.dates = Dates(self._engine, self.writer, self._numbers)
         self.pruning = Pruning(self._engine, self.writer, self.ledger)
         self.memory = Remembering(self._engine, self.writer, self._copying.bring, lambda: self._copying.stale)
 

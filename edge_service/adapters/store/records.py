@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, case, func, insert, select, update
+from sqlalchemy import bindparam, case, delete, func, insert, select, update
 
 from edge_service.adapters.store.schema import LIFE_COLUMNS, cameras, frames, halts, runs, segments
 from edge_service.adapters.store.spans import Span
@@ -68,6 +68,10 @@ _RESUME = (
     .where(halts.c.camera.is_not_distinct_from(bindparam("name")), halts.c.end.is_(None))
     .values(end=func.max(halts.c.begin, bindparam("end_ms")))
 )
+_IN_FORCE = select(halts.c.id, halts.c.camera, halts.c.begin).where(halts.c.end.is_(None))
+_END_HALT = update(halts).where(halts.c.id == bindparam("halt_id")).values(end=bindparam("end_ms"))
+_FORGET_HALTS = delete(halts).where(halts.c.end.is_not(None), halts.c.begin >= bindparam("after_ms"))
+_CUT_HALTS = update(halts).where(halts.c.end > bindparam("after_ms")).values(end=bindparam("after_ms"))
 _NOTE = (
     update(cameras)
     .where(cameras.c.id == bindparam("camera_id"))
@@ -142,6 +146,20 @@ def halt(connection: Connection, camera: str | None, begin: int) -> None:
 def resume(connection: Connection, camera: str | None, end: int) -> None:
     """Running from ``end``, if it was stopped."""
     connection.execute(_RESUME, {"name": camera, "end_ms": end})
+
+
+def step_halts(connection: Connection, old: int, new: int) -> None:
+    """The clock was set from ``old`` to ``new``: stops in force begin anew there. Set back, it will show again what
+    closed stops cover: these have done their work, as every slot before the step has its record.
+    """
+    in_force = [row for row in connection.execute(_IN_FORCE) if row.begin <= old or new < row.begin]
+    for row in in_force:
+        connection.execute(_END_HALT, {"halt_id": row.id, "end_ms": max(row.begin, old)})
+    if new < old:
+        connection.execute(_FORGET_HALTS, {"after_ms": new})
+        connection.execute(_CUT_HALTS, {"after_ms": new})
+    for row in in_force:
+        connection.execute(_HALT, {"camera": row.camera, "begin": new})
 
 
 def note_result(connection: Connection, camera: int, fate: Fate, reason: str, detail: str, *, extra: bool) -> None:
