@@ -145,7 +145,7 @@ class Ledger:
         settled = found[0].settled
         values = {"segment_id": segment, "after_ms": settled}
         lasts = (self._rows(one, values)[0][0] for one in (statements.LAST_SLOT, statements.LAST_RUN))
-        return from_ms(max(settled, *(last for last in lasts if last is not None)))
+        return from_ms(max([settled, *(last for last in lasts if last is not None)]))
 
     def halted(self, camera: str | None) -> datetime | None:
         """Since when capture is stopped."""
