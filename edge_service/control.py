@@ -143,13 +143,13 @@ class Control:
     def flush(self, command: Command, now: datetime) -> None:
         """Publish what a command changed before its answer."""
         self._look_at_sign_in(now)
-        if command.kind is not Kind.SET and command.verb in {"explain", "announce"}:
+        if command.kind is not Kind.SET and command.verb in {"explain", "announce", "capture"}:
             return
         self._look_at_sign_in(now)
         every = set(self._configuration.settings.cameras)
         touched = {command.addressed} & every if command.addressed else every
         again = command.kind is Kind.SET
-        if command.verb in {"capture", "retry"} and not again:
+        if command.verb == "retry":
             touched = set()
         self.news.flush(touched, now, again=again)
 

@@ -167,11 +167,10 @@ def through(folder: Path, count: int) -> Iterator[Row]:
         more = len(list(Path(f"/proc/{pid}/task").iterdir())) - threads
         lines = len(made.service.output().splitlines()) - told
         health = made.service.command("health").returncode
-        yield Row(
-            f"{count:,} bent payloads, through the broker", f"{answers[0]:,} answers", "alive", made.service.alive
-        )
+        alive = made.service.alive and answers[0] > count / 2
+        yield Row(f"{count:,} bent payloads, through the broker", f"{answers[0]:,} answers", "alive", alive)
         yield Row("  memory", f"{(after - before) / 1e6:+.1f} MB", "+5 MB", after - before <= 5e6)
-        yield Row("  threads", f"{more:+d}", "+0", more <= 0)
+        yield Row("  threads (workers are made on demand)", f"{more:+d}", "+4", more <= 4)
         yield Row("  log lines a payload", f"{lines / count:.4f}", "0.05", lines / count <= 0.05)
         yield Row("  edge-service health", str(health), "0", health == 0)
 
@@ -207,17 +206,17 @@ def one_id(folder: Path, count: int) -> Iterator[Row]:
         yield Row("  effects", str(effects), "1", effects == 1)
 
 
-def killed(folder: Path, rounds: int) -> Iterator[Row]:
+def killed(folder: Path, rounds: int, commands: int = 200) -> Iterator[Row]:
     """Kill -9 in the middle of a stream of commands: the broker sends again what was not acknowledged."""
     with place(folder, "killed") as (made, caller):
         asked: dict[str, str] = {}
         for number in range(rounds):
             mark = len(caller.heard)
-            for one in range(200):
+            for one in range(commands):
                 identity = f"k{number}-{one}"
                 asked[identity] = json.dumps({"id": identity, "patch": {"cameras": {"porch": {"timeout": 1 + one}}}})
                 caller.throw(f"{B}/cmd/config", asked[identity])
-                if one == 40 + 13 * (number % 10):
+                if one == commands // 5 + commands // 15 * (number % 10):
                     made.service.kill()
             made.service.start()
             caller.wait(lambda h: h.topic == f"{B}/status" and h.text == "online", 30, after=mark)
@@ -244,7 +243,7 @@ def writers(folder: Path, count: int) -> Iterator[Row]:
             for client, value in ((caller, "one"), (other, "two")):
                 patch = {"cameras": {"porch": {"name": f"{value} {number}"}}}
                 client.throw(f"{B}/cmd/config", json.dumps({"if_rev": rev, "patch": patch}))
-            wait_until(lambda mark=mark: len(caller.between(f"{B}/response/config", mark)) == 2)
+            wait_until(lambda mark=mark: len(caller.between(f"{B}/response/config", mark)) == 2, 30)
             codes = [heard.json["code"] for heard in caller.between(f"{B}/response/config", mark)]
             wins.append(sorted(str(code) for code in codes) == ["None", "conflict"])
         yield Row("two writers with one if_rev: one won", f"{sum(wins)} of {count}", "all", all(wins))

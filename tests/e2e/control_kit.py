@@ -33,7 +33,7 @@ class Caller(Wire):
         mark = len(self.heard)
         self.send(f"{home}/cmd/{verb}", json.dumps({"id": identity, **members}))
         found: dict[str, Any] = self.wait(
-            lambda h: h.topic.startswith(f"{B}/response/") and h.json["id"] == identity, after=mark
+            lambda h: h.topic.startswith(f"{B}/response/") and h.json["id"] == identity, 120, after=mark
         ).json
         return found
 
@@ -46,7 +46,7 @@ class Caller(Wire):
         """Send anything and return the next answer on any response topic."""
         mark = len(self.heard)
         self.send(topic, payload, **how)
-        found: dict[str, Any] = self.wait(lambda h: h.topic.startswith(f"{B}/response/"), after=mark).json
+        found: dict[str, Any] = self.wait(lambda h: h.topic.startswith(f"{B}/response/"), 30, after=mark).json
         return found
 
     def config(self, patch: Mapping[str, Any], **members: Any) -> dict[str, Any]:
