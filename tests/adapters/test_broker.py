@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import os
 import resource
 import threading
 import time
@@ -413,3 +415,19 @@ def test_a_command_is_not_held_back_by_delayed_acknowledgements(tmp_path: Path) 
                     node.broker.publish(Outbound(topic, str(number).encode()))
                 wire.wait_for(TOPICS.response("x"), str(number).encode())
         assert sorted(came)[20] < 0.015, "half of them would take 28 ms"
+
+
+def test_a_connection_that_ended_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    gc.disable()  # nobody tidies up behind us
+    try:
+        with Mosquitto(tmp_path) as mosquitto, Node(mosquitto.url) as node:
+            node.wait(BrokerUp)
+            before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+            for _ in range(2):
+                mosquitto.stop()
+                node.wait(BrokerDown)
+                mosquitto.start()
+                node.wait(BrokerUp)
+            assert len(os.listdir("/proc/self/fd")) <= before + 1  # noqa: PTH208
+    finally:
+        gc.enable()

@@ -204,6 +204,7 @@ class MqttBroker:
                 protocol = clients.MQTT311
                 continue
             ending = tries.note(session, ending, time.monotonic() - began)
+            session = None  # its sockets go now, not when the next connection has ended
             protocol = clients.MQTT311 if tries.hung_up >= _IN_A_ROW else clients.MQTT5
             if not self._stopping.is_set():
                 self._report(ending)

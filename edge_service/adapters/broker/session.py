@@ -94,8 +94,22 @@ class Session:
         client.on_publish = self._on_publish
         client.on_message = self._on_message
 
+    def _unbind(self) -> None:
+        """Client and session hold each other: without this, both and the client's pair of sockets would stay open until
+        Python happens to look for rings, which on a quiet node is days and many reconnects later.
+        """
+        client = self._client
+        client.on_socket_open = client.on_socket_register_write = None
+        client.on_connect = client.on_subscribe = client.on_disconnect = client.on_publish = client.on_message = None
+
     def run(self, place: clients.Place, progress: Callable[[], None], handshake_s: float = HANDSHAKE_S) -> Ending:
         """Connect, serve until the connection ends, and say why it ended."""
+        try:
+            return self._serve(place, progress, handshake_s)
+        finally:
+            self._unbind()
+
+    def _serve(self, place: clients.Place, progress: Callable[[], None], handshake_s: float) -> Ending:
         try:
             clients.connect(self._client, place, self.protocol)
         except (OSError, ValueError) as error:
