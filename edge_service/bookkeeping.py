@@ -9,7 +9,7 @@ from edge_service.ledger import TICK, fill, halts_of
 from edge_service.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
     from datetime import datetime
 
     from edge_service.course import Course
@@ -30,12 +30,15 @@ class Bookkeeping:
 
     # --- the start ------------------------------------------------------------------------------------------------
 
-    def take_up(self, now: datetime, lost: Mapping[str, datetime], *, trusted: bool) -> dict[str, Segment]:
+    def take_up(
+        self, now: datetime, lost: Mapping[str, datetime], stale: Container[int], *, trusted: bool
+    ) -> dict[str, Segment]:
         """Give all slots that earlier runs left open their fate; the segments that may go on at ``now``.
 
         ``lost``: up to when the records of a camera may be gone with a broken database. ``trusted`` False: ``now``
-        is a clock's that cannot be believed, so no segment goes on. A clock that was set back meanwhile shows by
-        records that lie ahead of it: their segments do not go on either, their slots would be lived twice.
+        is a clock's that cannot be believed, so no segment goes on, nor do those of ``stale``. A clock that was set
+        back meanwhile shows by records that lie ahead of it: their segments do not go on either, their slots would be
+        lived twice.
         """
         for name in (None, *self._ledger.cameras()):
             since = self._ledger.halted(name)
@@ -49,7 +52,7 @@ class Bookkeeping:
             if segment is None:
                 continue
             last = self._ledger.last_record(segment.id) or segment.settled
-            if trusted and last <= now:
+            if trusted and last <= now and segment.id not in stale:
                 self._close(segment, now, lost.get(name))
                 found[name] = segment
             else:

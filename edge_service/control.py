@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edge_service.clocks import Reading, Trust
     from edge_service.commands import Command, Refusal
     from edge_service.configuration import Configuration
+    from edge_service.dating import Dating
     from edge_service.desk import Desk, Ticket
     from edge_service.news import News
     from edge_service.node import Node
@@ -105,6 +106,7 @@ class Control:
         broker: Broker,
         world: World,
         trust: Trust,
+        dating: Dating,
     ) -> None:
         self.inbox: queue.Queue[Message] = queue.Queue()
         self.died: BaseException | None = None
@@ -115,6 +117,7 @@ class Control:
         self._broker = broker
         self._world = world
         self._trust = trust
+        self._dating = dating
         self._reading = world.read_clock()
         self._health_at = -math.inf
         self._told_at = -math.inf
@@ -315,15 +318,15 @@ class Control:
         old, self._reading = self._reading, self._world.read_clock()
         now = self._reading.wall
         shift = clocks.compare(old, self._reading)
+        was_ok = self._judge_clock(stepped=shift is not None and bool(shift.step_s))
         if shift is not None and shift.slept_s:
             log.warning("the machine slept for %.0f s", shift.slept_s)
             self.slots.slept(shift.before)
         if shift is not None and shift.step_s:
             log.warning("the clock was set by %+.3f s", shift.step_s)
-            self.slots.stepped(shift.before, now)
+            self.slots.stepped(shift.before, now, trusted=was_ok)
             self.news.event(None, "clock_step", now, seconds=round(shift.step_s, 3))
             self.news.changed(None)
-        self._trust.look(self._reading)
         ok = not self._trust.unsure
         if ok is not self._node.clock_ok:
             self._node.clock_ok = ok
@@ -332,6 +335,17 @@ class Control:
         if shown is None or offset is None or abs(offset - shown) >= OFFSET_STEP_S:
             self._node.clock_offset_s = offset
         return now
+
+    def _judge_clock(self, *, stepped: bool) -> bool:
+        """Whether the clock was trusted before this reading; what it writes from now on is noted as sure or not."""
+        was_ok = not self._trust.unsure
+        if self._trust.look(self._reading):
+            log.warning("the clock is right now; frames that waited for it get their names")
+            self._dating.right(self._reading)
+        elif self._trust.unsure and (stepped or was_ok):
+            log.warning("the clock cannot be right: frames wait for their names until it is")
+            self._dating.wrong(self._reading)
+        return was_ok
 
     def _look_at_sign_in(self, now: datetime) -> None:
         shown = self._world.sign_in(now)

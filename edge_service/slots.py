@@ -18,7 +18,7 @@ from edge_service.messages import Shot, ShotDone
 from edge_service.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -68,10 +68,11 @@ class Slots:
         now: datetime,
         *,
         lost: Mapping[str, datetime] | None = None,
+        stale: Container[int] = (),
         trusted: bool = True,
     ) -> None:
         """Take up all cameras at the start of the program; see :meth:`edge_service.bookkeeping.Bookkeeping.take_up`."""
-        found = self._books.take_up(now, lost or {}, trusted=trusted)
+        found = self._books.take_up(now, lost or {}, stale, trusted=trusted)
         for name in found.keys() - cameras.keys():
             self._books.end(name, now)
         for name, camera in cameras.items():

@@ -22,6 +22,7 @@ ALLOWED_SILENCE_S = {"control": 30.0, "delivery": 60.0, "keeper": 60.0}
 STORE_S = 60.0
 """A commit on a worn card may take long; one that takes a minute will not come back."""
 MQTT_S = 30.0
+NAMING_S = 2.0
 PRUNE_FIRST_S = 60.0
 PRUNE_EVERY_S = 3600.0
 PRUNE_ON_S = 1.0
@@ -69,11 +70,28 @@ class Keeper:
             parts.progress.write()
             if not parts.progress.silent():
                 self._watchdog.alive()
+            if parts.control.unsure:
+                continue
+            self._name_frames()
             if time.monotonic() >= check_at:
                 check_at = time.monotonic() + CHECK_LINK_EVERY_S
                 self._check_link()
             if time.monotonic() >= prune_at:
                 prune_at = time.monotonic() + (PRUNE_ON_S if self._prune() else PRUNE_EVERY_S)
+
+    def _name_frames(self) -> None:
+        """Frames of the time when the clock was wrong get their names, a portion in each round."""
+        until = time.monotonic() + NAMING_S
+        parts = self._parts
+        try:
+            named = parts.dating.work(
+                parts.clock.read(), lambda: time.monotonic() < until and not parts.stopping.is_set()
+            )
+        except (PersonNeededError, TryAgainError) as error:
+            log.warning("frames of a wrong clock get their names later: %s", error.message)
+            return
+        if named:
+            parts.delivery.wake()
 
     def _prune(self) -> bool:
         """A bounded piece of work; True when there is more."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edge_service.configuration import Configuration
     from edge_service.control import Control
     from edge_service.crew import Crew
+    from edge_service.dating import Dating
     from edge_service.housekeeping import Housekeeping
     from edge_service.lane import Lane
     from edge_service.layers import Base
@@ -64,6 +65,7 @@ class Parts:
     configuration: Configuration
     topics: Topics
     trust: Trust
+    dating: Dating
 
     # the control and its rooms
     control: Control

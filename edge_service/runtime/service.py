@@ -98,10 +98,10 @@ class Service:
         self._watchdog = SystemdNotify(parts.environ)
         keeper = Keeper(parts, self._watchdog)
         keeper.begin()
-        parts.trust.look(parts.clock.read())
+        stale = self._judge_clock()
         parts.shots.start()
         lost = {each.camera: each.until for each in parts.opened.lost}
-        parts.slots.begin(settings.cameras, now, lost=lost, trusted=not parts.trust.unsure)
+        parts.slots.begin(settings.cameras, now, lost=lost, stale=stale, trusted=not parts.trust.unsure)
         parts.store.lost_recorded()
         parts.broker.listen_to(settings.cameras)
         parts.broker.start()
@@ -110,6 +110,18 @@ class Service:
         self._control_thread = start_loop("control", parts.control.run, self._thread_died)
         self._keeper_thread = start_loop("keeper", keeper.keep, self._thread_died)
         log.info("started: %d cameras, data in %s", len(settings.cameras), parts.data_dir)
+
+    def _judge_clock(self) -> frozenset[int]:
+        """What this start finds of the clock, before anything is written by it; segments that cannot go on."""
+        parts, reading, ledger = self.parts, self.parts.clock.read(), self.parts.store.ledger
+        begun = [segment for name in ledger.cameras() if (segment := ledger.open_segment(name)) is not None]
+        numbers = [segment.id for segment in begun]
+        parts.trust.look(reading)
+        if not parts.trust.unsure:
+            return parts.dating.right(reading, numbers)
+        log.warning("the clock cannot be right (%s): frames wait for their names until it is", reading.wall)
+        parts.dating.wrong(reading, numbers)
+        return frozenset(numbers)
 
     # --- life ---
 

@@ -28,6 +28,7 @@ from edge_service.commands import Command
 from edge_service.configuration import Configuration, read_changes
 from edge_service.control import Control
 from edge_service.crew import Crew
+from edge_service.dating import Dating
 from edge_service.deeds import Deeds
 from edge_service.desk import Desk
 from edge_service.errors import EdgeServiceError, PersonNeededError
@@ -43,7 +44,7 @@ from edge_service.retention import SpoolLimits
 from edge_service.runtime.destination import make_destination
 from edge_service.runtime.reach import Reach, bound_quarantine, learn_secrets
 from edge_service.runtime.world import World
-from edge_service.shots import Shots
+from edge_service.shots import Shots, remote_path
 from edge_service.slots import Slots
 from edge_service.topics import Topics
 from edge_service.visitors import Visitors
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
     from edge_service.capture import Order
     from edge_service.changes import Changes
+    from edge_service.frame import Frame
     from edge_service.layers import Loaded
     from edge_service.runtime.parts import Parts
 
@@ -107,10 +109,16 @@ def _control(parts: Parts) -> None:
         backlog=lambda: parts.control.inbox.qsize(),
         extra_ca=parts.ca_file,
     )
-    newest = max((r.captured_at for r in store.ledger.cameras().values() if r.captured_at), default=None)
-    parts.trust = Trust(newest)
+    parts.trust = Trust(store.dates.newest_sure())
+
+    def named(frame: Frame, at: datetime) -> str:
+        return remote_path(parts.configuration.settings, frame.camera, at, frame.number, frame.format)
+
+    parts.dating = Dating(store.frames, store.ledger, store.dates, store.memory, named)
     world = World(parts)
-    parts.control = Control(parts.node, parts.configuration, parts.topics, parts.broker, world, parts.trust)
+    parts.control = Control(
+        parts.node, parts.configuration, parts.topics, parts.broker, world, parts.trust, parts.dating
+    )
     parts.ticker = Ticker(parts.control.fire, parts.clock)
     stores = (store.frames, store.ledger)
     portrait = parts.portrait = Portrait(parts.configuration, parts.node, stores, time.monotonic, platform.node())
