@@ -194,6 +194,9 @@ class FrameStore(Protocol):
     def name_frame(self, frame_id: int, path: str) -> Frame | None:
         """Hash a found frame's file and give it its remote path; None when the file is unreadable (dropped then)."""
 
+    def name_frames(self, named: Sequence[tuple[Frame, str]]) -> None:
+        """The same for many at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeptSlot:
@@ -344,6 +347,9 @@ class Memory(Protocol):
 
     def put(self, key: str, value: str | None) -> None:
         """Store (None: forget); durable on return."""
+
+    def put_all(self, values: Mapping[str, str | None]) -> None:
+        """Several at once, all or none; durable on return."""
 
     def remembered(self, command_id: str) -> RememberedCommand | None:
         """The answer to a command id of the last 24 h (at most the last 1,000)."""

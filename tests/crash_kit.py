@@ -1,7 +1,7 @@
-"""The kill harness: a child keeps, claims, delivers, drops and lets go of frames in a loop until it is killed.
+"""The kill harness: a child works in a loop until it is killed; what it was told is held against what is there.
 
-It reports over a pipe what was acknowledged, and what it was about to remove; the parent opens the store again and
-compares. Run as a program it repeats this as often as asked: ``python -m tests.crash_kit 15000``.
+It reports over a pipe what was acknowledged, and what it was about to remove. The work here is that of a store: it
+keeps, claims, delivers, drops and lets go of frames; :mod:`tests.crash_work` has other work.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
-import sys
-import tempfile
 import time
+import traceback
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from edge_service.adapters.store.opening import Store
 from edge_service.frame import State
@@ -25,9 +24,11 @@ from tests.store_kit import NOW, Paths, at, extra_frame, faults, new_frame, rece
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from edge_service.frame import Frame
 
+_READY = re.compile(rb"ready (\S+)\n")
 _FRESH_EVERY = 40
 """Kills on one folder before the next: old rows must not hide young faults, and checking them all takes time."""
 _WARM = 3
@@ -107,7 +108,7 @@ def child(folder: Path, pipe: int, seed: int) -> None:
         _deliver_some(store, dice, say)
         rounds += 1
         if rounds == _WARM:
-            os.write(pipe, b"ready\n")
+            os.write(pipe, b"ready 0\n")
 
 
 def _deliver_some(store: Store, dice: random.Random, say: Callable[..., None]) -> None:
@@ -138,8 +139,49 @@ def missing(folder: Path) -> list[int]:
         return [number for (number,) in db.execute("SELECT id FROM frames WHERE reason = 'file_missing'")]
 
 
-def one_kill(folder: Path, tale: Tale, seed: int) -> list[str]:
-    """Fork, kill after 2 to 30 ms, open again, compare; what is wrong."""
+class Work(Protocol):
+    """What the child does and what must hold after it was killed; one object serves all kills on one folder."""
+
+    def child(self, folder: Path, pipe: int, seed: int) -> None:
+        """Work until killed; say ``ready`` and the seconds of a round when it is worth to be killed."""
+
+    def check(self, folder: Path, said: str) -> list[str]:
+        """What is wrong after a kill; ``said`` are the child's lines but ``ready``."""
+
+    @property
+    def acknowledged(self) -> int:
+        """How much was acknowledged so far."""
+
+
+class StoreWork:
+    """Frames through all their states."""
+
+    def __init__(self) -> None:
+        self.tale = Tale()
+
+    @property
+    def acknowledged(self) -> int:
+        return self.tale.acknowledged
+
+    def child(self, folder: Path, pipe: int, seed: int) -> None:
+        child(folder, pipe, seed)
+
+    def check(self, folder: Path, said: str) -> list[str]:
+        self.tale.hear(said)
+        store = Store(folder)
+        try:
+            opened = store.open(NOW)
+            wrong = self.tale.faults(store) + faults(store, folder)
+            wrong += [f"row {number} had no file" for number in missing(folder) if not self.tale.may_go(number)]
+            if opened.rebuilt:
+                wrong.append(f"rebuilt: {opened.why}")
+        finally:
+            store.close()
+        return wrong
+
+
+def one_kill(work: Work, folder: Path, seed: int) -> list[str]:
+    """Fork, kill after 2 to 30 ms (or within one and a half rounds), look; what is wrong."""
     dice = random.Random(seed)  # noqa: S311
     read, write = os.pipe()
     os.set_inheritable(write, True)
@@ -147,70 +189,57 @@ def one_kill(folder: Path, tale: Tale, seed: int) -> list[str]:
     if not process:
         try:
             os.close(read)
-            child(folder, write, seed)
+            work.child(folder, write, seed)
+        except BaseException:  # noqa: BLE001  what ends the child is told by the parent's failure; here by words
+            traceback.print_exc()
         finally:
             os._exit(3)  # reached only by an exception: the child never ends by itself
     os.close(write)
+    said = _kill(process, read, dice)
+    if said is None:
+        return ["the child ended by itself"]
+    return work.check(folder, said)
+
+
+def _kill(process: int, read: int, dice: random.Random) -> str | None:
     wait_until_ready = dice.randrange(_FROM_THE_START) > 0
     with os.fdopen(read, "rb", buffering=0) as pipe:
-        early = b""
-        while wait_until_ready and b"ready\n" not in early:
+        early, round_s = b"", 0.0
+        while wait_until_ready and (found := _READY.search(early)) is None:
             some = pipe.read(4096)
             if not some:
                 break
             early += some
-        wait = time.monotonic() + dice.uniform(0.002, 0.030)
+        if wait_until_ready and found is not None:
+            round_s = float(found[1])
+        wait = time.monotonic() + dice.uniform(0.002, max(0.030, 1.5 * round_s))
         while time.monotonic() < wait:
             signal.sigtimedwait([], max(0.0, wait - time.monotonic()))
         os.kill(process, signal.SIGKILL)
         _, status = os.waitpid(process, 0)
         said = early + pipe.readall()
     if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
-        return ["the child ended by itself"]
-    tale.hear(said.decode().replace("ready\n", ""))
-    store = Store(folder)
-    try:
-        opened = store.open(NOW)
-        wrong = tale.faults(store) + faults(store, folder)
-        wrong += [f"row {number} had no file" for number in missing(folder) if not tale.may_go(number)]
-        if opened.rebuilt:
-            wrong.append(f"rebuilt: {opened.why}")
-    finally:
-        store.close()
-    return wrong
+        return None
+    return _READY.sub(b"", said).decode()
 
 
-def many_kills(count: int, seed: int, folder: Path, progress: Callable[[int, int], None] | None = None) -> int:
-    """Kill ``count`` times; the number of frames acknowledged. Raises AssertionError at the first fault."""
+def many_kills(
+    make: Callable[[], Work],
+    count: int,
+    seed: int,
+    folder: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Kill ``count`` times; how much was acknowledged. Raises AssertionError at the first fault."""
     acknowledged = 0
-    tale = Tale()
+    work = make()
     for number in range(count):
         if number % _FRESH_EVERY == 0:
             shutil.rmtree(folder, ignore_errors=True)
-            acknowledged += tale.acknowledged
-            tale = Tale()
-        wrong = one_kill(folder, tale, seed + number)
+            acknowledged += work.acknowledged
+            work = make()
+        wrong = one_kill(work, folder, seed + number)
         assert not wrong, (f"kill {number} of seed {seed}", wrong)
         if progress is not None:
-            progress(number + 1, acknowledged + tale.acknowledged)
-    return acknowledged + tale.acknowledged
-
-
-def main() -> None:
-    """``python -m tests.crash_kit [kills] [seed]``."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(10**9)
-    began = time.monotonic()
-
-    def progress(done: int, acknowledged: int) -> None:
-        if done % 500 == 0 or done == count:
-            took = time.monotonic() - began
-            print(f"{done} kills, {acknowledged} frames acknowledged, 0 lost, {took:.0f} s", flush=True)  # noqa: T201
-
-    with tempfile.TemporaryDirectory(dir=os.environ.get("EDGE_SERVICE_TEST_DISK")) as folder:
-        print(f"seed {seed}")  # noqa: T201
-        many_kills(count, seed, Path(folder) / "data", progress)
-
-
-if __name__ == "__main__":
-    main()
+            progress(number + 1, acknowledged + work.acknowledged)
+    return acknowledged + work.acknowledged

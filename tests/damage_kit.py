@@ -137,7 +137,7 @@ def _write_at(path: Path, place: int, data: bytes) -> None:
 
 @dataclass
 class After:
-    """``rebuilt``: the damage was seen. ``seconds``: until the store was open and the found frames named."""
+    """``rebuilt``: the damage was seen. ``seconds``: until the store was open: capture runs from then on."""
 
     rebuilt: bool
     seconds: float
@@ -153,11 +153,10 @@ def once(pristine: Path, before: Before, folder: Path, way: str, seed: int) -> A
     try:
         store = Store(folder)
         found = store.open(at(4000))
-        for frame in store.frames.unnamed(100_000):
-            store.frames.name_frame(frame.id, Paths()(frame.number))
+        took = time.monotonic() - began
+        store.frames.name_frames([(frame, Paths()(frame.number)) for frame in store.frames.unnamed(100_000)])
     except Exception as error:  # noqa: BLE001  whatever it is, it is what is wrong
         return After(rebuilt=False, seconds=time.monotonic() - began, wrong=[f"it does not open: {error!r}"])
-    took = time.monotonic() - began
     wrong = []
     try:
         wrong = [*_pictures(store.frames, before), *_memory(store, before), *_next(store, before)]

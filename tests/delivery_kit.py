@@ -208,6 +208,9 @@ class MemoryStore:
     def unnamed(self, limit: int) -> list[Frame]:
         raise NotImplementedError
 
+    def name_frames(self, named: Sequence[tuple[Frame, str]]) -> None:
+        raise NotImplementedError
+
     def name_frame(self, frame_id: int, path: str) -> Frame | None:
         raise NotImplementedError
 

@@ -20,7 +20,7 @@ from edge_service.errors import PersonNeededError
 from edge_service.link import Access, AppKeys, Link
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from edge_service.messages import LinkReport
     from edge_service.ports import Outcome, Outgoing, RememberedCommand
@@ -45,6 +45,10 @@ class DictMemory:
             self.values.pop(key, None)
         else:
             self.values[key] = value
+
+    def put_all(self, values: Mapping[str, str | None]) -> None:
+        for key, value in values.items():
+            self.put(key, value)
 
     def remembered(self, command_id: str) -> RememberedCommand | None:
         raise NotImplementedError

@@ -13,7 +13,7 @@ from edge_service.topics import Topics
 from tests.settings_kit import base_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from edge_service.ports import Outbound, RememberedCommand
     from edge_service.settings import Settings
@@ -56,6 +56,10 @@ class Desk:
 
     def put(self, key: str, value: str | None) -> None:
         self.kept[key] = value or ""
+
+    def put_all(self, values: Mapping[str, str | None]) -> None:
+        for key, value in values.items():
+            self.put(key, value)
 
     def announced(self) -> frozenset[str]:
         return frozenset(self.list)

@@ -18,9 +18,9 @@ from edge_service.explain import Question, explain
 from edge_service.layers import Base, Layer, read_layers
 from edge_service.redaction import full_config
 from edge_service.runtime.keeper import Keeper
+from edge_service.runtime.naming import name_found_frames
 from edge_service.runtime.parts import Parts
 from edge_service.runtime.wiring import open_store, wire
-from edge_service.shots import remote_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,7 +73,6 @@ class Service:
         open_store(self.parts, self._load, now)
         wire(self.parts)
         self._tell_of_opening()
-        self._name_found_frames()
         self._begin(now)
 
     def _tell_of_opening(self) -> None:
@@ -87,11 +86,6 @@ class Service:
             log.error("the database was damaged (%s) and is rebuilt; the old one is %s", opened.why, opened.put_aside)
             standing.add("database_rebuilt")
             self.parts.news.event(None, "database_rebuilt", self.parts.clock.now(), message=opened.why)
-
-    def _name_found_frames(self) -> None:
-        frames, settings = self.parts.store.frames, self.parts.configuration.settings
-        for frame in frames.unnamed(100_000):
-            frames.name_frame(frame.id, remote_path(settings, frame.camera, frame.at, frame.number, frame.format))
 
     def _begin(self, now: datetime) -> None:
         parts, settings = self.parts, self.parts.configuration.settings
@@ -109,6 +103,7 @@ class Service:
         parts.news.event(None, "started", now)
         self._control_thread = start_loop("control", parts.control.run, self._thread_died)
         self._keeper_thread = start_loop("keeper", keeper.keep, self._thread_died)
+        start_loop("naming", lambda: name_found_frames(parts), self._thread_died)
         log.info("started: %d cameras, data in %s", len(settings.cameras), parts.data_dir)
 
     def _judge_clock(self) -> frozenset[int]:

@@ -59,10 +59,10 @@ class LinkStore:
             return Stored()
 
     def put_link(self, link: Link, access: Access) -> None:
-        """A finished sign-in, durable on return."""
-        self._put(links.LINK_KEY, link.pack())
-        self._put(links.ACCESS_KEY, access.pack())
-        self._memory.put(links.STATE_KEY, links.LINKED)
+        """A finished sign-in, durable on return: never one account's link beside another's access."""
+        sealed = {links.LINK_KEY: link.pack(), links.ACCESS_KEY: access.pack()}
+        sealed = {key: self._sealer.seal(text) for key, text in sealed.items()}
+        self._memory.put_all({**sealed, links.STATE_KEY: links.LINKED})
 
     def note(self, *, access: Access | None = None, state: str | None = None) -> None:
         """What can be had again: a disk that refuses it now must not stop delivery, which may free the disk."""
@@ -76,8 +76,7 @@ class LinkStore:
 
     def forget(self) -> None:
         """The link and all of it."""
-        for key in (links.LINK_KEY, links.ACCESS_KEY, links.STATE_KEY):
-            self._memory.put(key, None)
+        self._memory.put_all(dict.fromkeys((links.LINK_KEY, links.ACCESS_KEY, links.STATE_KEY)))
 
     def sign_in(self) -> SignIn | None:
         """The sign-in under way; None when there is none or it is unreadable."""

@@ -236,19 +236,27 @@ class Frames:
 
     def name_frame(self, frame_id: int, path: str) -> Frame | None:
         """Hash a found frame's file and give it its remote path."""
-        frame = self._known(frame_id)
-        try:
-            data = self._files.read(frame.file)
-        except TryAgainError as error:
-            _log.warning("a picture that was found waits for the next start: %s", error.message)
-            return None
-        except BadItemError:
-            data = b""
-        if not data:
-            self.drop([frame_id], "file_missing")
-            return None
-        self._writer.do(lambda connection: moves.name(connection, frame_id, path, data))
-        return self._known(frame_id)
+        self.name_frames([(self._known(frame_id), path)])
+        found = self._known(frame_id)
+        return found if found.path else None
+
+    def name_frames(self, named: Sequence[tuple[Frame, str]]) -> None:
+        """The same for many, in one commit."""
+        ready: list[tuple[int, str, moves.Hashed]] = []
+        for frame, path in named:
+            try:
+                data = self._files.read(frame.file)
+            except TryAgainError as error:
+                _log.warning("a picture that was found waits for the next start: %s", error.message)
+                continue
+            except BadItemError:
+                data = b""
+            if data:
+                ready.append((frame.id, path, moves.hashed(data)))
+            else:
+                self.drop([frame.id], "file_missing")
+        if ready:
+            self._writer.do(lambda connection: moves.name_all(connection, ready))
 
     def quarantine_frame(self, frame_id: int, reason: str) -> None:
         """Set aside a frame that can never be delivered: its file moves to the quarantine."""

@@ -25,7 +25,7 @@ from edge_service.adapters.store.tally import HOUR_MS, add_life, add_sums, move_
 from edge_service.moments import to_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection
 
@@ -170,16 +170,25 @@ def repath(connection: Connection, frame_id: int, path: str) -> None:
     connection.execute(_REPATH, {"frame_id": frame_id, "new_path": path, "new_hash": path_hash(path)})
 
 
-def name(connection: Connection, frame_id: int, path: str, data: bytes) -> None:
-    """A found frame gets hashes and remote path, and is due."""
-    row = connection.execute(_ROW, {"frame_id": frame_id}).one()
-    path = free_path(connection, path, own=frame_id)
-    sha256, content_hash = digests(data)
-    values: dict[str, object] = {"new_path": path, "new_hash": path_hash(path), "new_bytes": len(data)}
-    values.update(new_sha256=sha256, new_content_hash=content_hash)
-    if connection.execute(_NAME, {"frame_id": frame_id, **values}).rowcount:
-        more = len(data) - row.bytes
-        add_life(connection, row.camera, {"queue_bytes": more, "spool_bytes": more})
+Hashed = tuple[bytes, bytes, int]
+"""sha256, content hash, bytes"""
+
+
+def hashed(data: bytes) -> Hashed:
+    """What a row says of a picture."""
+    return (*digests(data), len(data))
+
+
+def name_all(connection: Connection, ready: Iterable[tuple[int, str, Hashed]]) -> None:
+    """Found frames (id, path, hashes) get hashes and remote path, and are due."""
+    for frame_id, path, (sha256, content_hash, size) in ready:
+        row = connection.execute(_ROW, {"frame_id": frame_id}).one()
+        free = free_path(connection, path, own=frame_id)
+        values: dict[str, object] = {"new_path": free, "new_hash": path_hash(free), "new_bytes": size}
+        values.update(new_sha256=sha256, new_content_hash=content_hash)
+        if connection.execute(_NAME, {"frame_id": frame_id, **values}).rowcount:
+            more = size - row.bytes
+            add_life(connection, row.camera, {"queue_bytes": more, "spool_bytes": more})
 
 
 def settle_time(connection: Connection, frame_id: int, slot: int | None, captured: int, path: str) -> None:

@@ -14,7 +14,7 @@ from edge_service.moments import from_ms, to_ms
 from edge_service.ports import RememberedCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sqlalchemy import ColumnClause, Connection, Engine, Executable
 
@@ -65,16 +65,25 @@ class Remembering:
         """Store (None: forget); durable on return, also in the copy beside the database. An equal value is free, but
         not while the copy lacks it.
         """
-        if self.get(key) == value:
+        self.put_all({key: value})
+
+    def put_all(self, values: Mapping[str, str | None]) -> None:
+        """Several at once, all or none."""
+        changes = {key: value for key, value in values.items() if self.get(key) != value}
+        if not changes:
             if self._stale():
                 self._changed()
             return
-        if value is None:
-            self._writer.do(lambda connection: connection.execute(_FORGET, {"key": key}))
-        else:
-            values = {"key": key, "value": value, "crc": memory_crc(key, value)}
-            self._writer.do(lambda connection: connection.execute(_PUT, values))
-        if not key.startswith(VOLATILE):
+
+        def work(connection: Connection) -> None:
+            for key, value in changes.items():
+                if value is None:
+                    connection.execute(_FORGET, {"key": key})
+                else:
+                    connection.execute(_PUT, {"key": key, "value": value, "crc": memory_crc(key, value)})
+
+        self._writer.do(work)
+        if not all(key.startswith(VOLATILE) for key in changes):
             self._changed()
 
     def remembered(self, command_id: str) -> RememberedCommand | None:
