@@ -16,6 +16,13 @@ TIME_FORMS: Final = 'a time like "12:00" or "06:30:15", or sunrise, sunset, suns
 DAY_FORMS: Final = "mon tue wed thu fri sat sun, or a range like mon-fri"
 HOURS_FORM: Final = '"" or two times like "01:00-06:00"'
 
+_DAY: Final = "[mM][oO][nN]|[tT][uU][eE]|[wW][eE][dD]|[tT][hH][uU]|[fF][rR][iI]|[sS][aA][tT]|[sS][uU][nN]"
+DAY_PATTERN: Final = rf"^\s*({_DAY})(-({_DAY}))?\s*$"
+TIME_PATTERN: Final = (
+    r"^\s*(([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?|[sS][uU][nN]([rR][iI][sS][eE]|[sS][eE][tT])([+-].+)?)\s*$"
+)
+"""For the JSON Schema: what these readers take, and a little more."""
+
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 _SUN = re.compile(r"(sunrise|sunset)(?:([+-])([\d.hms]+))?", re.ASCII)
 _LARGEST_OFFSET: Final = 12 * 3600

@@ -238,7 +238,7 @@ class Lane:
             return 0.0  # this destination was closed for another one: no trouble of the world
         wait, changed = self._condition.fail(error, self._clocks.monotonic(), self._clocks.chance())
         state, code = self._condition.state, self._condition.code
-        _log.log(logging.WARNING if changed else logging.DEBUG, "Delivery is in %s: %s", state, error.message)
+        _log.log(logging.WARNING if changed else logging.DEBUG, "Delivery: %s: %s", state, error.message)
         next_try_at = self._clocks.now() + timedelta(seconds=wait)
         self._post(DeliveryReport(state, code=code, message=error.message, next_try_at=next_try_at))
         return wait

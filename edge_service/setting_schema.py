@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from edge_service.settings import MOST_CAMERAS, Settings
-from edge_service.units import ID_PATTERN
+from edge_service.units import DEVICES, ID_PATTERN
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-_ID: Final = {"type": "string", "pattern": ID_PATTERN, "maxLength": 32}
+_ID: Final = {"type": "string", "pattern": ID_PATTERN, "maxLength": 32, "not": {"enum": sorted(DEVICES)}}
 _NULL: Final = {"type": "null"}
 
 Schema = dict[str, Any]

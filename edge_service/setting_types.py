@@ -212,21 +212,25 @@ def read_map(value: object) -> Mapping[object, object]:
     return value
 
 
-def _spoken(pattern: str, *, whole: str, examples: list[object]) -> WithJsonSchema:
-    """The JSON Schema of something written as a number or as a text."""
-    return WithJsonSchema(
-        {
-            "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": pattern, "minLength": 1}],
-            "description": whole,
-            "examples": examples,
-        }
-    )
+def duration_schema(low: float, high: float) -> WithJsonSchema:
+    """The JSON Schema of seconds from ``low`` to ``high``, written as a number or as a text."""
+    return _spoken(_DURATION_PATTERN, low, high, f"A duration: {DURATION_FORMS}", [90, "90s", "1h30m"])
 
 
-DURATION_SCHEMA: Final = _spoken(
-    _DURATION_PATTERN, whole=f"A duration: {DURATION_FORMS}", examples=[90, "90s", "1h30m"]
-)
-SIZE_SCHEMA: Final = _spoken(_SIZE_PATTERN, whole=f"A size: {SIZE_FORMS}", examples=[4096, "500kB", "64MiB"])
+def size_schema(low: int, high: int) -> WithJsonSchema:
+    """The JSON Schema of bytes from ``low`` to ``high``, written as a number or as a text."""
+    return _spoken(_SIZE_PATTERN, low, high, f"A size: {SIZE_FORMS}", [4096, "500kB", "64MiB"])
+
+
+def _spoken(pattern: str, low: float, high: float, description: str, examples: list[object]) -> WithJsonSchema:
+    number = {"type": "number", "minimum": low, "maximum": high}
+    text = {"type": "string", "pattern": pattern, "minLength": 1}
+    return WithJsonSchema({"anyOf": [number, text], "description": description, "examples": examples})
+
+
+def like(pattern: str) -> WithJsonSchema:
+    """The JSON Schema of a text of this form."""
+    return WithJsonSchema({"type": "string", "pattern": pattern})
 
 
 def spanning(low: float, high: float, kind: str = "number") -> WithJsonSchema:

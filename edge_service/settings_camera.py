@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, SecretStr, model_validator
 
 from edge_service.addresses import split_url
-from edge_service.daytimes import DAY_FORMS, TIME_FORMS, parse_day_time, parse_days
+from edge_service.daytimes import DAY_FORMS, DAY_PATTERN, TIME_FORMS, TIME_PATTERN, parse_day_time, parse_days
 from edge_service.setting_types import (
-    DURATION_SCHEMA,
     FROZEN,
     SECRET_SCHEMA,
-    SIZE_SCHEMA,
     Flag,
     Secret,
     Words,
     a_duration,
     a_float,
     a_size,
+    duration_schema,
+    like,
     read_list,
     read_map,
     read_text,
     refuse,
+    size_schema,
     spanning,
 )
 from edge_service.url_secrets import redact_url
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DEFAULT_INTERVAL: Final = 300
+_SOURCE_PATTERN: Final = r"^\s*[hH][tT][tT][pP][sS]?://[^/?#@\s]+([/?#]|\s*$)"
 _MOST_TIMES: Final = 288
 _MOST_WINDOWS: Final = 64
 _MOST_HEADERS: Final = 32
@@ -124,9 +126,9 @@ def _read_name(value: object) -> str:
     return text
 
 
-TimeText = Annotated[str, BeforeValidator(read_time)]
+TimeText = Annotated[str, BeforeValidator(read_time), like(TIME_PATTERN)]
 Times = Annotated[tuple[TimeText, ...], BeforeValidator(_read_times)]
-Interval = Annotated[int, BeforeValidator(a_duration(5, 86400, whole=True)), DURATION_SCHEMA]
+Interval = Annotated[int, BeforeValidator(a_duration(5, 86400, whole=True)), duration_schema(5, 86400)]
 HeaderName = Annotated[str, BeforeValidator(_read_header_name)]
 HeaderValue = Annotated[SecretStr, BeforeValidator(_read_header_value), SECRET_SCHEMA]
 
@@ -164,7 +166,9 @@ class WindowSettings(BaseModel):
     """A stretch of the day in which frames are taken, with its own interval or times if it has any."""
 
     model_config = FROZEN
-    days: Annotated[tuple[Annotated[str, BeforeValidator(_read_day)], ...], BeforeValidator(_read_days)] = ("mon-sun",)
+    days: Annotated[
+        tuple[Annotated[str, BeforeValidator(_read_day), like(DAY_PATTERN)], ...], BeforeValidator(_read_days)
+    ] = ("mon-sun",)
     from_: TimeText = Field(alias="from")
     to: TimeText
     interval: Interval | None = None
@@ -194,12 +198,12 @@ class CameraSettings(BaseModel):
 
     model_config = FROZEN
     name: Annotated[str, BeforeValidator(_read_name)] = ""
-    source: Annotated[str, BeforeValidator(read_source)]
+    source: Annotated[str, BeforeValidator(read_source), like(_SOURCE_PATTERN)]
     auth: Auth | None = None
     headers: Annotated[dict[HeaderName, HeaderValue], BeforeValidator(_read_headers)] = Field(default_factory=dict)
     verify_tls: Flag = True
-    timeout: Annotated[int | float, BeforeValidator(a_duration(0.5, 300)), DURATION_SCHEMA] = 10
-    max_bytes: Annotated[int, BeforeValidator(a_size(1000, 500 * 10**6)), SIZE_SCHEMA] = 20 * 10**6
+    timeout: Annotated[int | float, BeforeValidator(a_duration(0.5, 300)), duration_schema(0.5, 300)] = 10
+    max_bytes: Annotated[int, BeforeValidator(a_size(1000, 500 * 10**6)), size_schema(1000, 500 * 10**6)] = 20 * 10**6
     interval: Interval | None = None
     at: Times | None = None
     windows: Annotated[tuple[WindowSettings, ...], BeforeValidator(_read_windows)] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, Discriminator, model_validator
@@ -10,9 +11,7 @@ from edge_service.addresses import host_fault, split_url
 from edge_service.daytimes import HOURS_FORM, parse_hours
 from edge_service.name_template import DEFAULT_NAME, FORBIDDEN, NAME_FORM, name_fault, path_fault
 from edge_service.setting_types import (
-    DURATION_SCHEMA,
     FROZEN,
-    SIZE_SCHEMA,
     FilledText,
     Flag,
     MaybeSecret,
@@ -22,9 +21,12 @@ from edge_service.setting_types import (
     a_float,
     a_size,
     an_int,
+    duration_schema,
+    like,
     read_list,
     read_text,
     refuse,
+    size_schema,
     spanning,
 )
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 _LONGEST_TOPIC: Final = 128
 _BROKER_FORM: Final = "mqtt://host:1883, mqtts://, ws://, wss:// or unix:///path; user and password in their own keys"
+_BROKER_PATTERN: Final = r"^\s*((mqtts?|wss?)://[^/?#@\s]+([/?#]|\s*$)|unix:(//)?/.)"
+_APP_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _YEAR: Final = 366 * 86400
 _MOST_BYTES: Final = 10**15
 
@@ -116,8 +120,8 @@ def _read_app_key(value: object) -> str | None:
     if value is None or value == "":
         return None
     text = read_text(value).strip()
-    if not text.isascii() or not text.isalnum():
-        refuse("bad_format", "is no app key", "letters and digits")
+    if not _APP_KEY.fullmatch(text):
+        refuse("bad_format", "is no app key", "letters, digits, - and _")
     return text
 
 
@@ -148,7 +152,7 @@ class MqttSettings(BaseModel):
     """The broker and what is told to it."""
 
     model_config = FROZEN
-    url: Annotated[str, BeforeValidator(_read_broker)] = "mqtt://localhost:1883"
+    url: Annotated[str, BeforeValidator(_read_broker), like(_BROKER_PATTERN)] = "mqtt://localhost:1883"
     username: MaybeText = None
     password: MaybeSecret = None
     ca_file: MaybeText = None
@@ -212,28 +216,38 @@ class SpoolSettings(BaseModel):
     """Local disk. Sizes in bytes, ``keep_delivered`` in seconds."""
 
     model_config = FROZEN
-    max_bytes: Annotated[int, BeforeValidator(a_size(100_000, _MOST_BYTES)), SIZE_SCHEMA] = 2 * 10**9
-    min_free_bytes: Annotated[int, BeforeValidator(a_size(0, _MOST_BYTES)), SIZE_SCHEMA] = 200 * 10**6
-    keep_delivered: Annotated[int | float, BeforeValidator(a_duration(0, 10 * _YEAR)), DURATION_SCHEMA] = 86400
+    max_bytes: Annotated[int, BeforeValidator(a_size(100_000, _MOST_BYTES)), size_schema(100_000, _MOST_BYTES)] = (
+        2 * 10**9
+    )
+    min_free_bytes: Annotated[int, BeforeValidator(a_size(0, _MOST_BYTES)), size_schema(0, _MOST_BYTES)] = 200 * 10**6
+    keep_delivered: Annotated[
+        int | float, BeforeValidator(a_duration(0, 10 * _YEAR)), duration_schema(0, 10 * _YEAR)
+    ] = 86400
     when_full: Annotated[
         Literal["thin", "drop_oldest", "refuse"], BeforeValidator(a_choice("thin", "drop_oldest", "refuse"))
     ] = "thin"
-    quarantine_max_bytes: Annotated[int, BeforeValidator(a_size(0, _MOST_BYTES)), SIZE_SCHEMA] = 50 * 10**6
+    quarantine_max_bytes: Annotated[int, BeforeValidator(a_size(0, _MOST_BYTES)), size_schema(0, _MOST_BYTES)] = (
+        50 * 10**6
+    )
 
 
 class UploadSettings(BaseModel):
     """Delivery. ``batch_seconds`` in seconds, ``max_bytes_per_second`` 0 for no limit, ``memory`` in bytes."""
 
     model_config = FROZEN
-    batch_seconds: Annotated[int | float, BeforeValidator(a_duration(0, 600)), DURATION_SCHEMA] = 2
-    max_bytes_per_second: Annotated[int, BeforeValidator(a_size(0, 10**12)), SIZE_SCHEMA] = 0
+    batch_seconds: Annotated[int | float, BeforeValidator(a_duration(0, 600)), duration_schema(0, 600)] = 2
+    max_bytes_per_second: Annotated[int, BeforeValidator(a_size(0, 10**12)), size_schema(0, 10**12)] = 0
     hours: Annotated[str, BeforeValidator(_read_hours)] = ""
-    memory: Annotated[int, BeforeValidator(a_size(2**20, 2**34)), SIZE_SCHEMA] = 16 * 2**20
+    memory: Annotated[int, BeforeValidator(a_size(2**20, 2**34)), size_schema(2**20, 2**34)] = 16 * 2**20
 
 
 class LedgerSettings(BaseModel):
     """How long details are kept: seconds and bytes, whichever comes first."""
 
     model_config = FROZEN
-    details: Annotated[int | float, BeforeValidator(a_duration(3600, 20 * _YEAR)), DURATION_SCHEMA] = 30 * 86400
-    max_bytes: Annotated[int, BeforeValidator(a_size(10**6, _MOST_BYTES)), SIZE_SCHEMA] = 500 * 10**6
+    details: Annotated[
+        int | float, BeforeValidator(a_duration(3600, 20 * _YEAR)), duration_schema(3600, 20 * _YEAR)
+    ] = 30 * 86400
+    max_bytes: Annotated[int, BeforeValidator(a_size(10**6, _MOST_BYTES)), size_schema(10**6, _MOST_BYTES)] = (
+        500 * 10**6
+    )

@@ -37,7 +37,7 @@ _BYTES: Final = {
     "tib": 2**40,
 }
 _SIZE_NAMES: Final = ("TB", "TiB", "GB", "GiB", "MB", "MiB", "kB", "KiB")
-_DEVICES: Final = frozenset(
+DEVICES: Final = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))]
 )
 _LONGEST_ID: Final = 32
@@ -95,7 +95,7 @@ def id_fault(text: str) -> str | None:
         return f"must have 1 to {_LONGEST_ID} characters"
     if not _ID.fullmatch(text):
         return "must be small letters a-z and digits, parts joined by single _ or -"
-    if text in _DEVICES:
+    if text in DEVICES:
         return "is a device name of Windows, where no file can have it"
     return None
 

@@ -50,6 +50,15 @@ def test_the_schema_takes_what_the_program_takes(tree: dict[str, Any]) -> None:
         {"log": {"level": "loud"}},
         {"destination": {"type": "folder"}},
         {"spool": {"max_bytes": "many"}},
+        {"spool": {"max_bytes": -1}},
+        {"mqtt": {"url": "http://h"}},
+        {"mqtt": {"url": "mqtt://u:p@h"}},
+        {"node": "con"},
+        {"cameras": {"a": {"source": "ftp://h/"}}},
+        {"cameras": {"a": {"source": "http://u:p@h/"}}},
+        {"cameras": {"a": {"source": "http://h/", "interval": 2}}},
+        {"cameras": {"a": {"source": "http://h/", "at": ["25:00"]}}},
+        {"cameras": {"a": {"source": "http://h/", "windows": [{"days": ["never"], "from": "7:00", "to": "8:00"}]}}},
     ],
 )
 def test_the_schema_refuses_what_the_program_refuses(tree: dict[str, Any]) -> None:

@@ -36,7 +36,9 @@ def no_slots(settings: Settings) -> Iterable[Fault]:
     now = SystemClock().now()
     for camera_id, camera in settings.cameras.items():
         if Plan.of(camera, settings.zone, settings.location).no_slots(now):
-            yield Fault(f"cameras.{camera_id}.windows", "no_slots", "no slot of the next 366 days falls into a window")
+            yield Fault(
+                f"cameras.{camera_id}.windows", "no_slots", "no_slots: no slot of the next 366 days falls into a window"
+            )
 
 
 def _no_probes(_loaded: Loaded) -> Sequence[Probe]:

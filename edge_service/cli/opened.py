@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator, Mapping
 
+    from edge_service.adapters.config_files import ConfigRead
     from edge_service.changes import Changes
 
 
@@ -37,14 +39,26 @@ class OpenedNode:
 
 
 @contextlib.contextmanager
-def opened(arguments: Namespace) -> Iterator[OpenedNode]:
-    """Open, and close again. Raises EdgeServiceError; a data folder that is not there is one clear line."""
-    environ, clock = arguments.environ, SystemClock()
+def opened(arguments: Namespace, *, may_be_new: bool = False) -> Iterator[OpenedNode]:
+    """Open, and close again. Raises EdgeServiceError; a data folder that is not there is one clear line, or, if it
+    ``may_be_new``, what the service would begin with.
+    """
+    environ = arguments.environ
     found = read_config(arguments.config, environ, platform.node())
     folder = Path(found.load().settings.data_dir)
     if not (folder / "edge_service.db").exists():
-        raise PersonNeededError(f"{folder} holds no database: the service has not run here yet", code="disk_error")
-    store = Store(folder)
+        if not may_be_new:
+            raise PersonNeededError(f"{folder} holds no database: the service has not run here yet", code="disk_error")
+        with tempfile.TemporaryDirectory(prefix="edge_service-") as empty, _opened(Path(empty), found, environ) as node:
+            yield node
+        return
+    with _opened(folder, found, environ) as node:
+        yield node
+
+
+@contextlib.contextmanager
+def _opened(folder: Path, found: ConfigRead, environ: Mapping[str, str]) -> Iterator[OpenedNode]:
+    store, clock = Store(folder), SystemClock()
     store.open(clock.now(), beside=True)
     try:
         vault = Vault.of(folder, environ)

@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 import platform
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_service.adapters.disk import free_bytes
 from edge_service.adapters.progress import NotRunningError, read_status
 from edge_service.cli.opened import opened
 from edge_service.cli.tables import share, table
+from edge_service.link import NOT_NEEDED
+from edge_service.linking import DropboxRoom
+from edge_service.messages import LinkReport
 from edge_service.node import Node
+from edge_service.plan import Plan
 from edge_service.portrait import Portrait
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from datetime import datetime
 
     from edge_service.cli.opened import OpenedNode
+    from edge_service.reports import Payload
 
 
 def fill_parser(parser: ArgumentParser) -> None:
@@ -27,7 +35,7 @@ def fill_parser(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print what is known and return 0."""
-    with opened(arguments) as node:
+    with opened(arguments, may_be_new=True) as node:
         status = _of_service(node) if node.running else None
         status = status or _of_database(node)
         overridden = [fault.line() for fault in node.configuration.loaded.overridden]
@@ -54,17 +62,37 @@ def _of_service(node: OpenedNode) -> dict[str, Any] | None:
 def _of_database(node: OpenedNode) -> dict[str, Any]:
     settings, store, now = node.configuration.settings, node.store, node.clock.now()
     stores = (store.frames, store.ledger)
-    portrait = Portrait(node.configuration, Node(now), stores, time.monotonic, platform.node())
-    found: dict[str, Any] = {
-        "info": portrait.info(),
-        "state": portrait.state(now),
-        "link": portrait.link(),
-        "cameras": {camera: portrait.camera_state(camera, now) for camera in settings.cameras},
-    }
-    found["state"]["capture"] = "stopped" if store.ledger.halted(None) else "running"
+    known = Node(now, link=_link(node), free_bytes=free_bytes(Path(settings.data_dir)))
+    portrait = Portrait(node.configuration, known, stores, time.monotonic, platform.node())
+    state = portrait.state(now) | {"capture": _switch(node, None)}
+    cameras = {camera: portrait.camera_state(camera, now) | _plan(node, camera, now) for camera in settings.cameras}
+    return {"info": portrait.info(), "state": state, "link": portrait.link(), "cameras": cameras}
+
+
+def _link(node: OpenedNode) -> LinkReport:
+    """The link as it is stored. Nobody is asked."""
+    settings = node.configuration.settings
     if settings.destination.type == "folder":
-        found["state"]["link"] = found["link"]["state"] = "not_needed"
-    return found
+        return LinkReport(NOT_NEEDED)
+    room = DropboxRoom.of(
+        lambda: settings, node.store.memory, node.vault, post=lambda _report: None, now=node.clock.now, ca_file=None
+    )
+    return room.tokens.report()
+
+
+def _switch(node: OpenedNode, camera: str | None) -> str:
+    return "stopped" if node.store.ledger.halted(camera) else "running"
+
+
+def _plan(node: OpenedNode, camera: str, now: datetime) -> Payload:
+    """What a running service would know by its plan; there is no next slot while it does not run."""
+    settings = node.configuration.settings
+    plan = Plan.of(settings.cameras[camera], settings.zone, settings.location)
+    return {
+        "capture": _switch(node, camera),
+        "interval_now_s": plan.interval_at(now),
+        "window_open": plan.window_open(now),
+    }
 
 
 def text_of(status: dict[str, Any]) -> str:

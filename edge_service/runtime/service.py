@@ -105,6 +105,17 @@ class Service:
         self._keeper_thread = start_loop("keeper", keeper.keep, self._thread_died)
         start_loop("naming", lambda: name_found_frames(parts), self._thread_died)
         log.info("started: %d cameras, data in %s", len(settings.cameras), parts.data_dir)
+        self._tell_of_link()
+
+    def _tell_of_link(self) -> None:
+        """A sign-in is never opened by itself: only that it is needed, and how."""
+        destination = self.parts.configuration.settings.destination
+        if destination.type != "dropbox" or self.parts.room.tokens.has_link:
+            return
+        how = "sign in with `edge-service link`, the button in Home Assistant or cmd/link over MQTT"
+        if not destination.app_key:
+            how = f"set destination.app_key (docs/sign-in.md), then {how}"
+        log.warning("Dropbox is not linked yet, frames wait on this disk: %s", how)
 
     def _judge_clock(self) -> frozenset[int]:
         """What this start finds of the clock, before anything is written by it; segments that cannot go on."""

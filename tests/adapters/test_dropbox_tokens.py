@@ -396,6 +396,7 @@ def test_without_the_permission_to_write_nothing_is_linked(node: Node) -> None:
     assert "files.content.write" in caught.value.message
     assert node.tokens.report().state == "scope_missing"
     assert node.tokens.link is None
+    assert _restarted(node).tokens.report().state == "scope_missing", "told by the service when the terminal met it"
     node.emulator.app.scopes = ("account_info.read", "files.content.write", "files.metadata.read")
     assert node.sign_ins.finish_code(_code(node, node.sign_ins.begin(None))).state == "linked"
 

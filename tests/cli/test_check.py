@@ -96,7 +96,7 @@ def test_a_camera_without_slots_is_a_warning(file: Path, capsys: pytest.CaptureF
     windows = '    windows: [{from: "13:00", to: "14:00"}]\n'
     file.write_text(GOOD.replace("    interval: 5m\n", '    at: ["12:00"]\n') + windows)
     assert check.run(arguments(file)) == 0
-    assert f"{file}:6: cameras.porch.windows: no slot of the next 366 days" in capsys.readouterr().err
+    assert f"{file}:6: cameras.porch.windows: no_slots: no slot of the next 366 days" in capsys.readouterr().err
 
 
 def test_secrets_open_to_everybody_are_a_warning(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

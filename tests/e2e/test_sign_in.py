@@ -77,6 +77,7 @@ def test_a_page_for_this_machine_only_is_not_told_to_mqtt_but_to_the_terminal(sc
     scene.service.settings["web"]["host"] = "127.0.0.1"
     scene.service.start()
     scene.link_is(state="unlinked")
+    wait_until(lambda: "sign in with `edge-service link`" in scene.service.output(), 10, "the log says how")
     answer = scene.command("link", "PRESS")
     assert answer["data"]["url"] is None
     assert scene.link_is(open=True)["url"] is None

@@ -47,9 +47,9 @@ class LinkStore:
         """The link, its last access token and its state; unreadable secrets are told, not raised."""
         try:
             packed, access = self._get(links.LINK_KEY), self._get(links.ACCESS_KEY)
-            if packed is None:
-                return Stored()
             state = self._memory.get(links.STATE_KEY) or links.LINKED
+            if packed is None:  # a refused sign-in may have left its state, in this process or another
+                return Stored(state=state) if state == links.SCOPE_MISSING else Stored()
             return Stored(Link.unpack(packed), Access.unpack(access) if access else None, state)
         except PersonNeededError as error:
             _log.warning("The stored sign-in cannot be used: %s", error.message)

@@ -157,9 +157,11 @@ def requeue(connection: Connection, frame_ids: Sequence[int], /) -> list[AnyRow]
         if not connection.execute(_REQUEUE, {"frame_id": frame_id}).rowcount:
             continue
         row = connection.execute(BY_ID, {"frame_id": frame_id}).one()
-        add_life(connection, row.camera, {"queue_frames": 1, "queue_bytes": row.bytes})
+        life = {"queue_frames": 1, "queue_bytes": row.bytes}
         if row.slot_at is not None:
+            life["delivered"] = -1
             move_sums(connection, row.camera, row.at, {"delivered": -1, "waiting": 1})
+        add_life(connection, row.camera, life)
         moved.append(row)
     return moved
 
