@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from math import exp
 from typing import TYPE_CHECKING
 
 from edge_service.daytimes import parse_hours
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 LIVE = timedelta(minutes=15)
 """A frame younger than this is live; older ones are backlog, which waits for ``upload.hours``."""
 
-PIECE_SECONDS = 2.0
-"""One piece (what travels in one request) takes about this long, so that a fresh frame never waits long behind it."""
-
-PIECE_MIN = 256 * 1024
-PIECE_FIRST = 1024 * 1024
 PIECE_FRAMES = 100
 """Most frames in one piece; Dropbox allows 1000 per batch [files.stone], small frames gain nothing beyond this."""
 
@@ -58,12 +54,6 @@ def is_live(frame: Frame, now: datetime) -> bool:
     return frame.captured_at > now - LIVE
 
 
-def piece_bytes(memory: int, bytes_per_s: float | None) -> int:
-    """How many bytes one request carries: ``memory`` allows four of them, a slow line makes them smaller."""
-    wanted = PIECE_FIRST if bytes_per_s is None else int(bytes_per_s * PIECE_SECONDS)
-    return max(1, min(memory // 4, max(PIECE_MIN, wanted)))
-
-
 def choose(due: Sequence[Frame], now: datetime, *, max_bytes: int, backlog: bool) -> list[Frame]:
     """The frames of the next piece: a head of ``due`` (freshest first) of at most ``max_bytes``, at least one frame.
 
@@ -81,25 +71,41 @@ def choose(due: Sequence[Frame], now: datetime, *, max_bytes: int, backlog: bool
     return chosen
 
 
+_MEMORY_S = 20.0
+_SHORTEST_S = 0.001
+
+
 class Speed:
-    """The measured delivery speed in bytes per second, smoothed; None until something was delivered."""
+    """The measured speed in bytes per second over the last 20 s or so of work; None until something was measured.
+
+    Weighed by time, so that a burst of outcomes right after another counts for what it is.
+    """
 
     def __init__(self) -> None:
-        self.bytes_per_s: float | None = None
+        self._bytes = 0.0
+        self._seconds = 0.0
+
+    @property
+    def bytes_per_s(self) -> float | None:
+        """The speed as known now."""
+        return self._bytes / self._seconds if self._bytes and self._seconds >= _SHORTEST_S else None
 
     def note(self, size: int, seconds: float) -> None:
-        """``size`` bytes took ``seconds``; moments too short to mean anything are ignored."""
-        if size <= 0 or seconds < 0.001:  # noqa: PLR2004 (below clock noise)
-            return
-        rate = size / seconds
-        self.bytes_per_s = rate if self.bytes_per_s is None else 0.7 * self.bytes_per_s + 0.3 * rate
+        """``size`` bytes came through in ``seconds`` of work."""
+        fade = exp(-max(0.0, seconds) / _MEMORY_S)
+        self._bytes = self._bytes * fade + size
+        self._seconds = self._seconds * fade + max(0.0, seconds)
 
 
-def eta_s(queue_bytes: int, bytes_per_s: float | None) -> float | None:
-    """Seconds until the queue is empty at the measured speed; None while nothing was measured."""
+def eta_s(queue_bytes: int, bytes_per_s: float | None, arriving: float = 0.0) -> float | None:
+    """Seconds until the queue is empty at the measured speed while ``arriving`` bytes per second come anew.
+
+    None while nothing was measured, and when it does not get shorter.
+    """
     if queue_bytes == 0:
         return 0.0
-    return None if not bytes_per_s else queue_bytes / bytes_per_s
+    drain = (bytes_per_s or 0.0) - arriving
+    return queue_bytes / drain if drain > 0 else None
 
 
 class Bucket:

@@ -17,6 +17,7 @@ from edge_service.delivery_condition import Condition
 from edge_service.errors import PersonNeededError, TryAgainError
 from edge_service.letters import NoLetters
 from edge_service.messages import DeliveryReport
+from edge_service.sizing import Sizing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -73,6 +74,7 @@ class Lane:
         self._bucket = batching.Bucket(pace.max_bytes_per_second)
         self._condition = Condition()
         self._speed = batching.Speed()
+        self._sizing = Sizing()
         self._noticed: float | None = None
         self._stopping = False
         self._forced = False
@@ -149,6 +151,7 @@ class Lane:
                 size_sent += size
                 at = self._clocks.monotonic()
                 self._speed.note(size, at - since)
+                self._sizing.settled([outcome.frame_id for outcome in outcomes if outcome.receipt], at)
                 since = at
                 self._tidy()
         except (TryAgainError, PersonNeededError) as error:
@@ -156,6 +159,7 @@ class Lane:
         finally:
             self._claims.give_back()
             self._manifests.give_back()
+            self._sizing.forget()
         # without progress never spin, whatever the destination says
         return 0.0 if size_sent or self._claims.settled else backoff.RETRY.delay(1, self._clocks.chance())
 
@@ -181,7 +185,7 @@ class Lane:
         return max(0.0, self._noticed + self._pace.batch_seconds - at)
 
     def _budget(self) -> int:
-        return batching.piece_bytes(self._pace.memory, self._speed.bytes_per_s)
+        return self._sizing.budget(self._pace.memory, self._pace.max_bytes_per_second)
 
     def _choose(self, budget: int, now: datetime) -> list[Frame]:
         backlog = batching.backlog_open(self._pace.hours, now, self._clocks.zone)
@@ -207,8 +211,10 @@ class Lane:
                 piece = self._claims.take(chosen)
             else:
                 return
-            self._bucket.take(sum(len(out.data) for out in piece))
+            size = sum(len(out.data) for out in piece)
+            self._bucket.take(size)
             if piece:
+                self._sizing.sent([out.frame.id for out in piece], size, self._clocks.monotonic())
                 yield piece
 
     def _letter(self, now: datetime, *, pull: bool = False) -> Outgoing | None:

@@ -16,16 +16,42 @@ from edge_service.adapters.dropbox.oauth import OAuthDoor
 from edge_service.adapters.dropbox.signin import SignIns
 from edge_service.adapters.dropbox.tokens import Tokens
 from edge_service.adapters.dropbox.upload import DropboxDestination
+from edge_service.adapters.vault import Vault
 from edge_service.errors import PersonNeededError
 from edge_service.link import Access, AppKeys, Link
+from edge_service.linking import DropboxRoom
+from tests.settings_kit import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from edge_service.adapters.store.opening import Store
     from edge_service.messages import LinkReport
     from edge_service.ports import Outcome, Outgoing, RememberedCommand
     from tests.dropbox_emulator import DropboxEmulator
     from tests.dropbox_emulator.people import Grant
+
+
+def linked_room(folder: Path, store: Store, emulator: DropboxEmulator) -> DropboxRoom:
+    """The Dropbox room of a data folder, signed in as by ``edge-service link``: a service on the folder finds the link."""
+    settings = load({"destination": {"type": "dropbox", "app_key": emulator.app.key}}).settings
+    room = DropboxRoom.of(
+        lambda: settings,
+        store.memory,
+        Vault(folder, None),
+        post=lambda _report: None,
+        now=_now,
+        ca_file=str(emulator.ca_file),
+    )
+    if room.tokens.link is None:
+        grant = emulator.grant()
+        link = Link(emulator.app.key, grant.account.account_id, grant.refresh_token or "", grant.scopes)
+        room.tokens.adopt(link, Access(grant.access_token, _now() + timedelta(hours=4), 14400.0))
+    return room
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(time.time(), UTC)
 
 
 class DictMemory:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_service.backoff import PROBE_LINK, RETRY, Backoff, probe_wait
-from edge_service.batching import Bucket, Pace, Speed, backlog_open, choose, eta_s, piece_bytes
+from edge_service.batching import Bucket, Pace, Speed, backlog_open, choose, eta_s
 from edge_service.collisions import numbered
 from edge_service.content_hash import content_hash
 from edge_service.retention import SpoolLimits, bytes_over
@@ -64,22 +64,23 @@ def test_only_live_frames_go_outside_the_backlog_hours() -> None:
     assert [f.id for f in choose(frames, START, max_bytes=99, backlog=False)] == [1]
 
 
-def test_pieces_follow_the_measured_speed_within_memory() -> None:
-    assert piece_bytes(16 * MiB, None) == MiB
-    assert piece_bytes(16 * MiB, 100 * MiB) == 4 * MiB
-    assert piece_bytes(16 * MiB, 10_000) == 256 * 1024
-    assert piece_bytes(400_000, None) == 100_000
-
-
-def test_speed_is_smoothed_and_the_eta_follows_from_it() -> None:
+def test_speed_is_weighed_by_time_and_bursts_do_not_lift_it() -> None:
     speed = Speed()
-    assert eta_s(1000, speed.bytes_per_s) is None
-    speed.note(1000, 1.0)
-    speed.note(5000, 0.0)
-    assert speed.bytes_per_s == 1000
-    speed.note(2000, 1.0)
-    assert speed.bytes_per_s == 1300
-    assert eta_s(2600, speed.bytes_per_s) == 2.0
+    assert speed.bytes_per_s is None
+    for _ in range(100):
+        speed.note(900, 0.99)
+        speed.note(100, 0.01)
+    assert speed.bytes_per_s == pytest.approx(1000, rel=0.05)
+    for _ in range(100):
+        speed.note(100, 1.0)
+    assert speed.bytes_per_s == pytest.approx(100, rel=0.1)
+
+
+def test_the_eta_counts_what_comes_anew_and_says_nothing_when_the_queue_does_not_shrink() -> None:
+    assert eta_s(1000, None) is None
+    assert eta_s(2600, 1300.0) == 2.0
+    assert eta_s(2600, 1300.0, 650.0) == 4.0
+    assert eta_s(2600, 1300.0, 1300.0) is None
     assert eta_s(0, None) == 0.0
 
 

@@ -9,23 +9,20 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from edge_service.__main__ import main
-from edge_service.adapters.vault import Vault
 from edge_service.batching import Pace
 from edge_service.housekeeping import Housekeeping
 from edge_service.lane import Clocks, Lane
-from edge_service.link import Access, Link
-from edge_service.linking import DropboxRoom
 from edge_service.retention import SpoolLimits
 from tests import emulator_kit
+from tests.dropbox_kit import linked_room
 from tests.service_kit import ServiceProcess, wait_until
-from tests.settings_kit import load
 from tests.store_kit import Paths, new_frame, opened
 
 if TYPE_CHECKING:
@@ -65,8 +62,6 @@ class Place:
         }
         self.service = ServiceProcess(folder, settings, emulator.environment())
         self.service.write()
-        self.settings = load(settings).settings
-        self.ca_file = emulator.environment()["EDGE_SERVICE_CA_FILE"]
 
     def verify(self, *words: str) -> Ended:
         """The command in this process."""
@@ -83,18 +78,7 @@ class Place:
         store.close()
 
     def _run(self, store: Store) -> None:
-        room = DropboxRoom.of(
-            lambda: self.settings,
-            store.memory,
-            Vault(self.data, None),
-            post=lambda _: None,
-            now=_now,
-            ca_file=self.ca_file,
-        )
-        if room.tokens.link is None:
-            grant = self.emulator.grant()
-            link = Link(self.emulator.app.key, grant.account.account_id, grant.refresh_token or "", grant.scopes)
-            room.tokens.adopt(link, Access(grant.access_token, _now() + timedelta(hours=4), 14400.0))
+        room = linked_room(self.data, store, self.emulator)
         house = Housekeeping(store.frames, SpoolLimits(10**9), cameras=lambda: ["porch"], free_bytes=lambda: 10**12)
         clocks = Clocks(_now, time.monotonic, random.random, ZoneInfo("UTC"))
         pace = Pace(batch_seconds=0.0)
