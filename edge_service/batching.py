@@ -49,6 +49,14 @@ def backlog_open(hours: tuple[int, int] | None, now: datetime, zone: ZoneInfo) -
     return begin <= second < end if begin < end else second >= begin or second < end
 
 
+def opens_in(hours: tuple[int, int] | None, now: datetime, zone: ZoneInfo) -> float:
+    """Seconds until backlog may be sent, 0.0 when it may now."""
+    if hours is None or backlog_open(hours, now, zone):
+        return 0.0
+    wall = now.astimezone(zone)
+    return float((hours[0] - (wall.hour * 3600 + wall.minute * 60 + wall.second)) % 86400)
+
+
 def is_live(frame: Frame, now: datetime) -> bool:
     """Whether the frame is fresh enough to be sent at any hour (a clock stepped back keeps it live)."""
     return frame.captured_at > now - LIVE

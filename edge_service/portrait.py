@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_service import __version__, reports
-from edge_service.batching import eta_s
+from edge_service.batching import LIVE, Pace, eta_s, opens_in
 from edge_service.conditions import CameraFacts, camera_problems, node_problems, sentence
 from edge_service.ports import CameraRecord
 from edge_service.redaction import public_config
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from edge_service.configuration import Configuration
     from edge_service.node import Node
-    from edge_service.ports import FrameStore, LedgerStore
+    from edge_service.ports import FrameStore, LedgerStore, QueueSums
     from edge_service.reports import Payload
     from edge_service.settings import Settings
     from edge_service.shots import Shots
@@ -104,7 +104,7 @@ class Portrait:
             folder=self._settings.destination.folder,
             log_level=self._settings.log.level,
             queue=queue,
-            eta_s=eta_s(queue.bytes, node.bytes_per_s) if queue.frames else 0,
+            eta_s=self._eta_s(queue, now),
             upload=self._upload(),
             last_activity_at=self._last_activity_at(),
             free_bytes=node.free_bytes,
@@ -114,6 +114,33 @@ class Portrait:
             problems=tuple(problems),
         )
         return state.payload(self._settings.zone, now)
+
+    def _eta_s(self, queue: QueueSums, now: datetime) -> float | None:
+        """When the queue will be empty if all goes on as it does; None when nobody can say or it grows."""
+        if not queue.frames:
+            return 0.0
+        pace, speed = Pace.of(self._settings.upload), self._node.bytes_per_s
+        if self._node.upload.state in {"blocked", "offline"} or speed is None:
+            return None
+        if pace.max_bytes_per_second:
+            speed = min(speed, pace.max_bytes_per_second)
+        old = queue.oldest_at is not None and queue.oldest_at <= now - LIVE
+        closed = opens_in(pace.hours, now, self._settings.zone) if old else 0.0
+        left = eta_s(queue.bytes, speed, self._arriving(now))
+        return None if left is None else closed + left
+
+    def _arriving(self, now: datetime) -> float:
+        """Bytes per second that the running cameras add, going by their last frames."""
+        if self._slots is None or self._slots.node_halted:
+            return 0.0
+        total = 0.0
+        for camera, record in self._read().items():
+            course = self._slots.course(camera)
+            if course is None or record.last_frame is None or self._slots.camera_halted(camera):
+                continue
+            interval = course.plan.interval_at(now) if course.plan.window_open(now) else None
+            total += record.last_frame.bytes / interval if interval else 0.0
+        return total
 
     def _upload(self) -> reports.UploadState:
         """The delivery lane, which knows nothing of the time before this start."""

@@ -5,10 +5,11 @@ Says when each live frame was visible at Dropbox. Used by a test and by ``script
 
 from __future__ import annotations
 
+import json
 import random
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,8 @@ class Found:
     doubled: int
     unequal: int
     line_share: float
+    eta_told_s: float | None = None
+    eta_true_s: float | None = None
 
     @property
     def worst(self) -> float:
@@ -109,9 +112,12 @@ class Catchup:
         wall = time.time() - time.monotonic()
         begun = time.time()
         told = [begun]
+        eta: list[tuple[float, float | None]] = []
 
         def caught_up() -> bool:
             left = self._backlog_left()
+            if not eta and left < 2 * self.backlog // 3:
+                eta.append((time.time(), self._eta()))
             if time.time() - told[0] > 10:
                 told[0] = time.time()
                 tell(f"{told[0] - begun:5.0f} s: {left} of the backlog left")
@@ -125,7 +131,15 @@ class Catchup:
         used = sum(r.bytes_in for r in self.emulator.requests if begun < r.ended + wall < ended)
         for camera in self._cameras.values():
             camera.stop()
-        return self._found(wall, begun, ended, used)
+        found = self._found(wall, begun, ended, used)
+        asked, said = eta[0] if eta else (ended, None)
+        return replace(found, eta_told_s=said, eta_true_s=ended - asked)
+
+    def _eta(self) -> float | None:
+        """When the service says that its queue will be empty."""
+        answer = self.service.command("status", "--json")
+        told: float | None = json.loads(answer.stdout)["state"]["queue"]["eta_s"] if not answer.returncode else None
+        return told
 
     def _backlog_left(self) -> int:
         return self.backlog - sum(path.startswith("/Timelapse/backlog/") for path in self.emulator.files())

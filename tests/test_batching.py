@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_service.backoff import PROBE_LINK, RETRY, Backoff, probe_wait
-from edge_service.batching import Bucket, Pace, Speed, backlog_open, choose, eta_s
+from edge_service.batching import Bucket, Pace, Speed, backlog_open, choose, eta_s, opens_in
 from edge_service.collisions import numbered
 from edge_service.content_hash import content_hash
 from edge_service.retention import SpoolLimits, bytes_over
@@ -62,6 +62,14 @@ def test_a_piece_holds_at_least_one_frame_and_no_more_than_its_bytes() -> None:
 def test_only_live_frames_go_outside_the_backlog_hours() -> None:
     frames = [make_frame(1, b"a"), make_frame(2, b"b", at=START - timedelta(minutes=16))]
     assert [f.id for f in choose(frames, START, max_bytes=99, backlog=False)] == [1]
+
+
+def test_the_time_until_the_hours_of_the_backlog() -> None:
+    night = (23 * 3600, 6 * 3600)
+    assert opens_in(None, START, ZoneInfo("UTC")) == 0.0
+    assert opens_in(night, START, ZoneInfo("UTC")) == 11 * 3600
+    assert opens_in(night, START + timedelta(hours=12), ZoneInfo("UTC")) == 0.0
+    assert opens_in((3600, 21600), START, ZoneInfo("UTC")) == 13 * 3600
 
 
 def test_speed_is_weighed_by_time_and_bursts_do_not_lift_it() -> None:

@@ -39,6 +39,8 @@ def main() -> int:
         ("backlog", given.backlog),
         ("caught up after s", round(found.backlog_s)),
         ("at best s (half of the line)", round(given.backlog * scene.size / (scene.line - scene.live_bytes_per_s))),
+        ("end of the queue as told with a third done, s", found.eta_told_s),
+        ("and as it came, s", round(found.eta_true_s or 0)),
         ("of the line used", f"{found.line_share:.0%}"),
         ("receipts", found.receipts),
         ("receipts without a file", found.lost),
