@@ -23,6 +23,7 @@ from edge_service.messages import (
     Message,
     SettingsChanged,
     ShotDone,
+    SpoolReport,
     Stop,
     Visited,
     WorkerDied,
@@ -124,6 +125,7 @@ class Control:
         self._disk_at = -math.inf
         self._errands: dict[int, Callable[[ErrandDone, datetime], None]] = {}
         self._retries: list[Ticket] = []
+        self._blocked_by: str | None = None
 
     def meet(self, slots: Slots, shots: Shots, news: News, desk: Desk, ticker: Ticker) -> None:
         """The parts that need the control to be there first."""
@@ -246,6 +248,8 @@ class Control:
                 self._world.visited(message, now)
             case SettingsChanged():
                 self._world.reload(message.what, now)
+            case SpoolReport():
+                self._spool(message, now)
             case WorkerDied():
                 log.error("the thread %s died: %r", message.name, message.error, exc_info=message.error)
                 self.died, self.stopping = message.error, True
@@ -275,25 +279,37 @@ class Control:
             self.desk.take(message, now)
 
     def _delivery(self, report: DeliveryReport, now: datetime) -> None:
-        before, after = self._node.note_delivery(report, now)
+        after = self._node.note_delivery(report, now)
         if report.delivered:
             self.shots.last_activity_at = now
         for frame in report.delivered:
             facts = {"file": frame.path, "bytes": frame.bytes, "captured_at": frame.captured_at}
             self.news.event(frame.camera, "delivered", now, **facts)
-        for frame in report.dropped:
-            self.news.event(frame.camera, "dropped", now, file=frame.path, captured_at=frame.captured_at)
-        for camera in {frame.camera for frame in (*report.delivered, *report.dropped)}:
+        for camera in {frame.camera for frame in report.delivered}:
             self.news.changed(camera)
-        if after == "blocked" != before:
-            self.news.event(None, "upload_blocked", now, code=report.code, message=report.message)
-        elif before == "blocked" and after in {"ok", "idle"}:
-            self.news.event(None, "upload_resumed", now)
+        self._tell_blocked(report, now)
         tickets, self._retries = self._retries, []
         for ticket in tickets:
             bad = after in {"backoff", "blocked", "offline"}
             outcome = replies.error("unreachable", report.message) if bad else replies.done_well({"state": after})
             ticket.done(outcome, now)
+        self.news.changed(None)
+
+    def _tell_blocked(self, report: DeliveryReport, now: datetime) -> None:
+        """One alert for each cause, whatever passing trouble comes in between; one when all is well again."""
+        if report.state == "blocked" and report.code != self._blocked_by:
+            self._blocked_by = report.code
+            self.news.event(None, "upload_blocked", now, code=report.code, message=report.message)
+        elif report.state in {"ok", "idle"} and self._blocked_by is not None:
+            self._blocked_by = None
+            self.news.event(None, "upload_resumed", now)
+
+    def _spool(self, report: SpoolReport, now: datetime) -> None:
+        self._node.dropped_at = now
+        for frame in report.dropped:
+            self.news.event(frame.camera, "dropped", now, file=frame.path, captured_at=frame.captured_at)
+        for camera in {frame.camera for frame in report.dropped}:
+            self.news.changed(camera)
         self.news.changed(None)
 
     def retry_when_reported(self, ticket: Ticket) -> None:

@@ -1,12 +1,14 @@
 """Keeps the spool within its limits: delivered files go after their time, undelivered ones when nothing else helps.
 
-Called by the delivery lane's thread only. Decisions come from :mod:`edge_service.retention` and
-:mod:`edge_service.thinning`; deeds go through the FrameStore.
+Called by the delivery lane, and by the spool's guard while the lane is held up. Decisions come from
+:mod:`edge_service.retention` and :mod:`edge_service.thinning`; deeds go through the FrameStore.
 """
 
 from __future__ import annotations
 
 import logging
+import math
+import threading
 from typing import TYPE_CHECKING
 
 from edge_service import retention, thinning
@@ -27,7 +29,10 @@ _PRUNE_ROWS = 500
 
 
 class Housekeeping:
-    """``cameras`` names all cameras that may have frames, ``free_bytes`` asks the disk; both are called when needed."""
+    """``cameras`` names all cameras that may have frames, ``free_bytes`` asks the disk; both are called when needed.
+
+    ``at_once`` says how many frames may come at the same moment: room for so many is kept. Safe for many threads.
+    """
 
     def __init__(
         self,
@@ -36,11 +41,15 @@ class Housekeeping:
         *,
         cameras: Callable[[], Iterable[str]],
         free_bytes: Callable[[], int],
+        at_once: Callable[[], int] = lambda: 1,
     ) -> None:
         self.limits = limits
         self.store = store
         self._cameras = cameras
         self._free_bytes = free_bytes
+        self._at_once = at_once
+        self._lock = threading.Lock()
+        self.tidied_at = -math.inf
         self._prune_at = 0.0
         self._dropping = False
 
@@ -50,6 +59,11 @@ class Housekeeping:
 
     def tidy(self, now: datetime, monotonic: float) -> list[Frame]:
         """Prune and make room; returns the undelivered frames that had to go. Costs two counters when there is room."""
+        with self._lock:
+            self.tidied_at = monotonic
+            return self._tidied(now, monotonic)
+
+    def _tidied(self, now: datetime, monotonic: float) -> list[Frame]:
         if monotonic >= self._prune_at:
             self._prune_at = monotonic + PRUNE_EVERY_S
             self._prune(now - self.limits.keep_delivered)
@@ -64,7 +78,10 @@ class Housekeeping:
     def _over(self) -> int:
         waiting = self.store.queue()
         typical = -(-waiting.bytes // waiting.frames) if waiting.frames else 0
-        return retention.bytes_over(self.limits, self.store.spool_bytes(), self._free_bytes(), typical)
+        return retention.bytes_over(self.limits, self.store.spool_bytes(), self._free_bytes(), self._room(typical))
+
+    def _room(self, typical: int) -> int:
+        return retention.headroom(self.limits, typical, self._at_once())
 
     def _prune(self, delivered_before: datetime) -> None:
         while frames := self.store.read_settled_before(delivered_before, _PRUNE_ROWS):

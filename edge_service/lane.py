@@ -16,7 +16,7 @@ from edge_service.claims import Claims
 from edge_service.delivery_condition import Condition
 from edge_service.errors import PersonNeededError, TryAgainError
 from edge_service.letters import NoLetters
-from edge_service.messages import DeliveryReport
+from edge_service.messages import DeliveryReport, SpoolReport
 from edge_service.sizing import Sizing
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Lane:
         housekeeping: Housekeeping,
         destination: Destination,
         *,
-        post: Callable[[DeliveryReport], None],
+        post: Callable[[DeliveryReport | SpoolReport], None],
         clocks: Clocks,
         pace: Pace,
         progress: Callable[[], None] = lambda: None,
@@ -250,7 +250,10 @@ class Lane:
         return wait
 
     def _tidy(self) -> None:
-        dropped = self._housekeeping.tidy(self._clocks.now(), self._clocks.monotonic())
+        self.tell_dropped(self._housekeeping.tidy(self._clocks.now(), self._clocks.monotonic()))
+
+    def tell_dropped(self, dropped: Sequence[Frame]) -> None:
+        """These undelivered frames had to go. May be called by any thread."""
         if dropped:
             self._manifests.note(dropped, self._clocks.now())
-            self._post(DeliveryReport(self._condition.state, code=self._condition.code, dropped=tuple(dropped)))
+            self._post(SpoolReport(tuple(dropped)))

@@ -1,4 +1,4 @@
-"""Which manifest is due, and what was sent already. Used by the delivery lane's thread only.
+"""Which manifest is due, and what was sent already. Used by the delivery lane's thread (``note``: by any).
 
 A day is sent when each of its frames is settled, at the latest after 7 days; when something of it changes later, it is
 sent again as the next revision. What was sent is remembered per camera, in the memory that survives a restart.
@@ -98,6 +98,7 @@ class Manifests:
         self._open: set[Key] = set()
         self._changed: set[Key] = set()
         self._given_up: set[Key] = set()
+        self._noted: deque[tuple[str, int]] = deque()
         self._swept: date | None = None
         self._look_at: datetime | None = None
         self._ready: Outgoing | None = None
@@ -159,21 +160,25 @@ class Manifests:
 
     def note(self, frames: Sequence[Frame], now: datetime) -> None:
         """Something became of these frames: days that are over may have changed."""
-        zone = self._terms().zone
-        today = now.astimezone(zone).date()
-        for frame in frames:
-            day = day_of(int(frame.at.timestamp()), zone)
+        del now
+        self._noted.extend((frame.camera, int(frame.at.timestamp())) for frame in frames)
+
+    def _take_notes(self, terms: Terms, today: date) -> None:
+        while self._noted:
+            camera, at = self._noted.popleft()
+            day = day_of(at, terms.zone)
             if day < today:
-                self._open.add((frame.camera, day))
-                self._changed.add((frame.camera, day))
+                self._open.add((camera, day))
+                self._changed.add((camera, day))
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _plan(self, terms: Terms, now: datetime) -> None:
         """All days at the start and after each midnight, those that are open now and then."""
+        today = now.astimezone(terms.zone).date()
+        self._take_notes(terms, today)
         if self._todo:
             return
-        today = now.astimezone(terms.zone).date()
         if self._swept != today:
             self._swept, self._given_up = today, set()
             first = (now - max(terms.details, _LEAST)).astimezone(terms.zone).date() + timedelta(days=1)

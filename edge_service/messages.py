@@ -75,11 +75,17 @@ class DeliveryReport:
 
     state: str
     delivered: tuple[Frame, ...] = ()
-    dropped: tuple[Frame, ...] = ()
     code: str = ""
     message: str = ""
     next_try_at: datetime | None = None
     bytes_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolReport:
+    """Undelivered frames that had to go to make room."""
+
+    dropped: tuple[Frame, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +146,7 @@ Message = (
     | BrokerDown
     | ShotDone
     | DeliveryReport
+    | SpoolReport
     | LinkReport
     | Visited
     | ErrandDone

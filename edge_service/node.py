@@ -41,9 +41,8 @@ class Node:
         """The link's state as it is told."""
         return shown_state(self.link.state, sign_in_open=self.sign_in is not None)
 
-    def note_delivery(self, report: DeliveryReport, now: datetime) -> tuple[str, str]:
-        """Take a report of the delivery lane; returns upload.state before and after."""
-        before = self.upload.state
+    def note_delivery(self, report: DeliveryReport, now: datetime) -> str:
+        """Take a report of the delivery lane; returns upload.state."""
         trouble = report.state in {"backoff", "blocked", "offline"}
         error = self.upload.last_error
         if trouble and report.code:
@@ -55,11 +54,9 @@ class Node:
             next_try_at=report.next_try_at if trouble else None,
         )
         self.upload_code, self.upload_message = (report.code, report.message) if trouble else ("", "")
-        if report.dropped:
-            self.dropped_at = now
         if report.bytes_per_s is not None:
             self.bytes_per_s = report.bytes_per_s
-        return before, report.state
+        return report.state
 
     def facts(self, *, running: bool, waiting: int) -> NodeFacts:
         """What problems and the sentence follow from."""

@@ -26,18 +26,19 @@ class SpoolLimits:
         return cls(spool.max_bytes, spool.min_free_bytes, keep, spool.when_full)
 
 
-def headroom(limits: SpoolLimits, typical: int) -> int:
-    """Bytes kept free below ``max_bytes`` for frames that arrive while room is being made: two of ``typical`` size."""
-    return min(2 * typical, limits.max_bytes // 4)
+def headroom(limits: SpoolLimits, typical: int, at_once: int) -> int:
+    """Bytes kept free below ``max_bytes`` for frames that arrive while room is being made: for one of ``typical`` size
+    of each of ``at_once`` cameras and one more, but never more than a quarter of the whole.
+    """
+    return min((max(1, at_once) + 1) * typical, limits.max_bytes // 4)
 
 
-def bytes_over(limits: SpoolLimits, spool_bytes: int, free_bytes: int, typical: int) -> int:
-    """Bytes that must go so that the next frames fit into both limits; 0 when there is room.
+def bytes_over(limits: SpoolLimits, spool_bytes: int, free_bytes: int, room: int) -> int:
+    """Bytes that must go so that the next frames fit into both limits with ``room`` to spare; 0 when there is.
 
     For ``min_free_bytes`` never more than the next frames need at once: when somebody else fills the disk, the whole
     spool thrown away would not save it.
     """
-    room = headroom(limits, typical)
     return max(0, spool_bytes + room - limits.max_bytes, min(room, limits.min_free_bytes + room - free_bytes))
 
 

@@ -24,7 +24,6 @@ _STEP = 4.0
 class _Piece:
     size: int
     at: float
-    full: bool
     left: set[int]
 
 
@@ -38,13 +37,14 @@ class Sizing:
 
     def budget(self, memory: int, rate: int = 0) -> int:
         """Bytes of the next piece: ``memory`` allows four of them, ``rate`` (bytes/s, 0: no limit) one second's."""
-        wanted = min(self._bytes, memory / 4)
+        self._bytes = min(self._bytes, memory / 4)
+        wanted = self._bytes
         self._given = max(1, int(min(wanted, rate) if rate else wanted))
         return self._given
 
     def sent(self, ids: Iterable[int], size: int, at: float) -> None:
         """A piece of ``size`` bytes was pulled at monotonic ``at``."""
-        piece = _Piece(size, at, size * 2 >= self._given, set(ids))
+        piece = _Piece(size, at, set(ids))
         self._out.update(dict.fromkeys(piece.left, piece))
 
     def settled(self, ids: Iterable[int], at: float) -> None:
@@ -62,8 +62,12 @@ class Sizing:
         self._out.clear()
 
     def _learn(self, piece: _Piece, seconds: float) -> None:
+        """Larger when there was time to spare (round trips and commits are in it: it says little of the line), smaller
+        when it took too long.
+        """
         wanted = piece.size / max(seconds, 0.001) * PIECE_SECONDS
-        # a small piece is slow by its round trips, not by the line: it may only show that more is possible
-        if not piece.full:
-            wanted = max(wanted, self._bytes)
-        self._bytes = max(float(PIECE_MIN), min(wanted, max(self._bytes, float(piece.size)) * _STEP))
+        if seconds <= PIECE_SECONDS:
+            self._bytes = max(self._bytes, min(wanted, max(self._bytes, float(piece.size)) * _STEP))
+        else:
+            full = piece.size * 2 >= self._given
+            self._bytes = max(float(PIECE_MIN), min(self._bytes, wanted if full else max(wanted, self._bytes / _STEP)))

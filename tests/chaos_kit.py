@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from edge_service.messages import SpoolReport
 from tests.store_kit import Paths, faults, new_frame, opened
 
 if TYPE_CHECKING:
@@ -266,7 +267,9 @@ class _Child:
     def _linked(self, report: LinkReport) -> None:
         del report
 
-    def _report(self, report: DeliveryReport) -> None:
+    def _report(self, report: DeliveryReport | SpoolReport) -> None:
+        if isinstance(report, SpoolReport):
+            return
         wanted = {"link_needed", "revoked", "scope_missing", "app_invalid"}
         if report.code in wanted and not self.asked:
             self.asked = True

@@ -14,6 +14,7 @@ from edge_service.errors import BadItemError
 from edge_service.frame import Frame, Receipt, State
 from edge_service.housekeeping import Housekeeping
 from edge_service.lane import Clocks, Lane
+from edge_service.messages import DeliveryReport, SpoolReport
 from edge_service.ports import Outcome, Outgoing, QueueSums
 from edge_service.retention import SpoolLimits
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from edge_service.frame import NewFrame
-    from edge_service.messages import DeliveryReport
     from edge_service.ports import Destination, PathFor, Sendable, UnsureFrame
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -266,6 +266,20 @@ class ScriptedDestination:
         pass
 
 
+def post_to(
+    reports: list[DeliveryReport], drops: list[SpoolReport] | None = None
+) -> Callable[[DeliveryReport | SpoolReport], None]:
+    """What a lane is given as ``post``: each kind of report into its list."""
+
+    def post(report: DeliveryReport | SpoolReport) -> None:
+        if isinstance(report, DeliveryReport):
+            reports.append(report)
+        elif drops is not None:
+            drops.append(report)
+
+    return post
+
+
 class Bench:
     """A lane with fakes all round."""
 
@@ -276,6 +290,7 @@ class Bench:
         self.store = MemoryStore()
         self.remote = ScriptedDestination(self.watch)
         self.reports: list[DeliveryReport] = []
+        self.drops: list[SpoolReport] = []
         self.free = 10**12
         self.house = Housekeeping(
             self.store,
@@ -286,7 +301,7 @@ class Bench:
         self.lane = Lane(
             self.house,
             destination or self.remote,
-            post=self.reports.append,
+            post=post_to(self.reports, self.drops),
             clocks=self.watch.clocks(),
             pace=pace or Pace(batch_seconds=0.0),
         )

@@ -13,7 +13,7 @@ from edge_service.backoff import PROBE_LINK, RETRY, Backoff, probe_wait
 from edge_service.batching import Bucket, Pace, Speed, backlog_open, choose, eta_s, opens_in
 from edge_service.collisions import numbered
 from edge_service.content_hash import content_hash
-from edge_service.retention import SpoolLimits, bytes_over
+from edge_service.retention import SpoolLimits, bytes_over, headroom
 from edge_service.settings_parts import SpoolSettings, UploadSettings
 from tests.delivery_kit import START, make_frame
 
@@ -125,9 +125,17 @@ def test_the_number_stands_before_the_extension(path: str, number: int, expected
 
 def test_room_is_needed_for_both_limits_but_never_the_whole_spool_for_a_full_disk() -> None:
     limits = SpoolLimits(max_bytes=10_000, min_free_bytes=5_000)
-    assert bytes_over(limits, 1_000, 50_000, 100) == 0
-    assert bytes_over(limits, 9_900, 50_000, 100) == 100
-    assert bytes_over(limits, 9_000, 10, 100) == 200
+    assert bytes_over(limits, 1_000, 50_000, 200) == 0
+    assert bytes_over(limits, 9_900, 50_000, 200) == 100
+    assert bytes_over(limits, 9_000, 10, 200) == 200
+
+
+def test_room_is_kept_for_a_frame_of_each_camera_at_the_same_moment() -> None:
+    limits = SpoolLimits(max_bytes=100_000)
+    assert headroom(limits, 100, 1) == 200
+    assert headroom(limits, 100, 20) == 2100
+    assert headroom(limits, 100, 0) == 200
+    assert headroom(limits, 10_000, 20) == 25_000
 
 
 @settings(deadline=None)  # the first call imports the whole SDK

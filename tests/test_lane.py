@@ -260,7 +260,7 @@ def test_dropped_frames_are_reported_once() -> None:
         bench.store.add(bytes(100), at=START + timedelta(minutes=minute))
     bench.lane.step()
     bench.lane.step()
-    assert [f.id for r in bench.reports for f in r.dropped] == [1, 2, 3, 4]
+    assert [f.id for r in bench.drops for f in r.dropped] == [1, 2, 3, 4]
 
 
 def test_a_spool_that_cannot_be_written_holds_delivery_back_and_nothing_is_lost() -> None:

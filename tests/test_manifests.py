@@ -20,7 +20,7 @@ from edge_service.manifest import Day
 from edge_service.manifests import Manifests, Terms
 from edge_service.ports import Outcome
 from edge_service.retention import SpoolLimits
-from tests.delivery_kit import ScriptedDestination, Watch
+from tests.delivery_kit import ScriptedDestination, Watch, post_to
 from tests.plan_kit import plan
 from tests.store_kit import opened
 
@@ -60,7 +60,7 @@ class Scene:
         self.lane = Lane(
             house,
             self.remote,
-            post=self.reports.append,
+            post=post_to(self.reports),
             clocks=clocks,
             pace=Pace(batch_seconds=0.0),
             manifests=manifests,

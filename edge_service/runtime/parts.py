@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edge_service.adapters.delivery import DeliveryThread
     from edge_service.adapters.page import SignInPage
     from edge_service.adapters.progress import Progress
+    from edge_service.adapters.spool_guard import SpoolGuard
     from edge_service.adapters.store.opening import Opened, Store
     from edge_service.adapters.ticker import Ticker
     from edge_service.adapters.vault import Vault
@@ -88,5 +89,6 @@ class Parts:
     housekeeping: Housekeeping
     destination: Destination
     lane: Lane
+    guard: SpoolGuard
     delivery: DeliveryThread
     progress: Progress

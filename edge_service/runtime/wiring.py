@@ -17,6 +17,7 @@ from edge_service.adapters.disk import free_bytes
 from edge_service.adapters.page import SignInPage
 from edge_service.adapters.pictures import PictureLook
 from edge_service.adapters.progress import Progress
+from edge_service.adapters.spool_guard import SpoolGuard
 from edge_service.adapters.store.opening import Store
 from edge_service.adapters.ticker import Ticker
 from edge_service.adapters.vault import Vault
@@ -173,7 +174,7 @@ def _capture(parts: Parts) -> None:
         parts.news,
         submit=submit,
         refuse=gate.reason,
-        kept=lambda _frame: parts.delivery.wake(),
+        kept=lambda _frame: _kept(parts),
     )
     parts.slots = Slots(store.ledger, parts.ticker, parts.shots, zone=settings.zone, location=settings.location)
     parts.portrait.know(parts.slots, parts.shots)
@@ -220,6 +221,7 @@ def _delivery(parts: Parts) -> None:
         SpoolLimits.of(settings.spool),
         cameras=parts.store.ledger.cameras,
         free_bytes=lambda: free_bytes(parts.data_dir) or 0,
+        at_once=lambda: len(parts.configuration.settings.cameras),
     )
     parts.destination = make_destination(parts)
     clocks = Clocks(parts.clock.now, time.monotonic, random.random, settings.zone)
@@ -239,3 +241,21 @@ def _delivery(parts: Parts) -> None:
     parts.delivery = DeliveryThread(
         parts.lane, died=parts.died, progress=lambda waiting: parts.progress.mark("delivery", waiting=waiting)
     )
+    parts.guard = SpoolGuard(
+        tidied_at=lambda: parts.housekeeping.tidied_at,
+        tidy=lambda: _make_room(parts),
+        monotonic=time.monotonic,
+        died=parts.died,
+    )
+
+
+def _make_room(parts: Parts) -> None:
+    try:
+        parts.lane.tell_dropped(parts.housekeeping.tidy(parts.clock.now(), time.monotonic()))
+    except EdgeServiceError as error:
+        log.debug("no room was made: %s", error.message)  # the disk says the same to whoever writes next
+
+
+def _kept(parts: Parts) -> None:
+    parts.delivery.wake()
+    parts.guard.wake()

@@ -38,6 +38,7 @@ from edge_service.frame import NewFrame, Picture
 from edge_service.housekeeping import Housekeeping
 from edge_service.lane import Clocks, Lane
 from edge_service.link import Access, Link
+from edge_service.messages import DeliveryReport, SpoolReport
 from edge_service.retention import SpoolLimits
 from scripts import figures
 from scripts.figures import Figure
@@ -48,7 +49,6 @@ from tests.service_kit import ServiceProcess, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_service.messages import DeliveryReport
 
 _BATCH_S = 1.0
 _TRIP_S = 0.08
@@ -97,8 +97,8 @@ def ours(count: int, size: int) -> dict[str, float]:
         destination.find("/nothing")  # the SDK is loaded and the connection open, as for the loop
         left, done = [count], threading.Event()
 
-        def post(report: DeliveryReport) -> None:
-            left[0] -= len(report.delivered)
+        def post(report: DeliveryReport | SpoolReport) -> None:
+            left[0] -= len(report.delivered) if isinstance(report, DeliveryReport) else 0
             if left[0] <= 0:
                 done.set()
 
@@ -132,8 +132,8 @@ def lone(count: int, size: int) -> dict[str, float]:
         house = Housekeeping(store.frames, limits, cameras=lambda: ["porch"], free_bytes=lambda: 10**12)
         clocks = Clocks(_now, time.monotonic, random.random, ZoneInfo("UTC"))
 
-        def post(report: DeliveryReport) -> None:
-            if report.delivered:
+        def post(report: DeliveryReport | SpoolReport) -> None:
+            if isinstance(report, DeliveryReport) and report.delivered:
                 done.set()
 
         lane = Lane(house, destination, post=post, clocks=clocks, pace=Pace(batch_seconds=_BATCH_S))

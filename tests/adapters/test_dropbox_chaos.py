@@ -17,6 +17,7 @@ from edge_service.lane import Clocks, Lane
 from edge_service.retention import SpoolLimits
 from tests import emulator_kit
 from tests.chaos_kit import Chaos, order_all
+from tests.delivery_kit import post_to
 from tests.dropbox_kit import Node
 from tests.store_kit import Paths, new_frame, opened
 
@@ -47,7 +48,7 @@ class Rig:
             self.store.frames, SpoolLimits(10**9), cameras=lambda: ["porch"], free_bytes=lambda: 10**12
         )
         pace = Pace(batch_seconds=0.0, memory=memory)
-        self.lane = Lane(house, self.node.destination, post=self.reports.append, clocks=clocks, pace=pace)
+        self.lane = Lane(house, self.node.destination, post=post_to(self.reports), clocks=clocks, pace=pace)
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(time.time() + self.jumped, UTC)

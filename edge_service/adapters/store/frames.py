@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, select
@@ -117,6 +118,7 @@ class Frames:
         self._quarantine = quarantine
         self._numbers = numbers
         self._keeper = keeper
+        self._moving = threading.Lock()
 
     def keep(self, new: NewFrame, path_for: PathFor) -> Frame:
         """File first, row after; acknowledged when both are synced."""
@@ -202,7 +204,8 @@ class Frames:
 
     def claim(self, wanted: Sequence[Frame]) -> list[Frame]:
         """Pending to uploading; returns those that were still pending."""
-        return self._changed(moves.claim, [frame.id for frame in wanted])
+        with self._moving:
+            return self._changed(moves.claim, [frame.id for frame in wanted])
 
     def release(self, frame_ids: Iterable[int], *, retry_at: datetime | None = None, maybe_there: bool = True) -> None:
         """Uploading back to pending."""
@@ -268,7 +271,11 @@ class Frames:
         self._writer.do(lambda connection: moves.lose(connection, [frame_id], reason, quarantined=True))
 
     def drop(self, frame_ids: Sequence[int], reason: str) -> list[Frame]:
-        """Unlink first, row after: a full disk may refuse the row but not the unlink."""
+        """Unlink first, row after: a full disk may refuse the row but not the unlink. Nobody claims meanwhile."""
+        with self._moving:
+            return self._drop(frame_ids, reason)
+
+    def _drop(self, frame_ids: Sequence[int], reason: str) -> list[Frame]:
         chosen = [one for one in (self.find(frame_id) for frame_id in frame_ids) if one is not None]
         chosen = [one for one in chosen if one.state.value == "pending"]
         for frame in chosen:
