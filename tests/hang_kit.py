@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import os
 import queue
+import socket
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_service.adapters.config_files import read_config
+from edge_service.adapters.page import SignInPage
 from edge_service.batching import Pace
 from edge_service.messages import ErrandDone, Message
 from edge_service.runtime.service import Service
+from edge_service.settings_parts import WebSettings
+from tests.mosquitto_kit import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -91,6 +96,16 @@ def _keeper(parts: Parts) -> None:
     parts.stopping = HangingEvent()
 
 
+def _page(parts: Parts) -> None:
+    web = WebSettings(port=free_port())
+    seen = partial(parts.progress.busy, "page", 2.0)
+    page = SignInPage(lambda _asked, _answer: hang(), died=parts.died, alive=lambda _lives: seen())
+    page.open(web)
+    with socket.create_connection(("127.0.0.1", web.port)) as visitor:
+        visitor.sendall(f"GET /link/key HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\n\r\n".encode())
+        FOR_EVER.wait()
+
+
 WAYS: dict[str, Callable[[Parts], None]] = {
     "control": _control,
     "delivery": _delivery,
@@ -98,6 +113,7 @@ WAYS: dict[str, Callable[[Parts], None]] = {
     "mqtt": _mqtt,
     "keeper": _keeper,
     "capture": lambda parts: parts.crew.submit(hang, 1.0),
+    "page": _page,
     "errand": lambda parts: parts.errands.submit(hang, 1.0),
 }
 

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PAGE_S = 30.0
 KEEP_S = 60.0
 """Looking at a picture and keeping it may take so long, on a disk that hangs, before its worker counts as hung."""
 MOST_WORKERS = 256
@@ -210,7 +211,11 @@ def _link(parts: Parts) -> None:
             Command("link", "link", id=command_id), outcome, now
         ),
     )
-    parts.page = SignInPage(lambda asked, answer: parts.control.post(messages.Visited(asked, answer)), died=parts.died)
+    parts.page = SignInPage(
+        lambda asked, answer: parts.control.post(messages.Visited(asked, answer)),
+        died=parts.died,
+        alive=lambda lives: parts.progress.busy("page", PAGE_S) if lives else parts.progress.idle("page"),
+    )
     parts.visitors = Visitors(lambda: parts.configuration.settings, parts.linking, parts.page, time.monotonic)
 
 

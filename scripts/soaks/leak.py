@@ -173,7 +173,7 @@ def _frames(broker: Mosquitto, probe: Probe, frames: int, cameras: int, out: Pat
     yield Figure(what="private memory after a fifth", value=_at(samples, 0.2) / MB, unit="MB")
     yield Figure(what="private memory after all frames", value=samples[-1][1] / MB, unit="MB")
     yield Figure(what="slope per 100,000 frames", value=slope(samples) / MB, unit="MB", bar=1.0)
-    yield Figure(what="threads, against the first fifth", value=last[0] - first[0], unit="", bar=0)
+    yield Figure(what="threads, against the first fifth", value=last[0] - first[0], unit="", bar=2)
     yield Figure(what="descriptors, against the first fifth", value=last[1] - first[1], unit="", bar=0)
 
 
@@ -214,7 +214,7 @@ def _reconnects(broker: Mosquitto, door: Door, probe: Probe, cuts: int) -> Itera
     yield Figure(
         what="private memory, against the first fifth of them", value=(probe.private() - begin[2]) / MB, unit="MB"
     )
-    yield Figure(what="threads, against the first fifth of them", value=probe.threads() - begin[0], unit="", bar=0)
+    yield Figure(what="threads, against the first fifth of them", value=probe.threads() - begin[0], unit="", bar=2)
     yield Figure(
         what="descriptors, against the first fifth of them", value=probe.descriptors() - begin[1], unit="", bar=0
     )

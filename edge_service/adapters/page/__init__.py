@@ -36,11 +36,20 @@ class Ask(Protocol):
 
 
 class SignInPage:
-    """The port. ``open`` and ``close`` are for one thread; ``died`` is told what ended the page's thread."""
+    """The port. ``open`` and ``close`` are for one thread; ``died`` is told what ended the page's thread. ``alive`` is
+    called with True every few seconds while its loop runs, with False when it has ended.
+    """
 
-    def __init__(self, ask: Ask, *, died: Callable[[str, BaseException], None]) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        died: Callable[[str, BaseException], None],
+        alive: Callable[[bool], None] = lambda _lives: None,
+    ) -> None:
         self._ask = ask
         self._died = died
+        self._alive = alive
         self._visit: _Visit | None = None
         self._last: _Visit | None = None
         self._web: WebSettings | None = None
@@ -58,7 +67,7 @@ class SignInPage:
         if self._visit is not None and self._web == web:
             return
         self.close()
-        self._visit, self._web = _Visit(_listen(web), web, self._ask, self._died), web
+        self._visit, self._web = _Visit(_listen(web), web, self._ask, self._died, self._alive), web
         log.info("The sign-in page listens on %s port %d.", web.host, web.port)
 
     def close(self) -> None:
@@ -97,12 +106,18 @@ class _Visit:
     """One time of being open: a socket and the thread that serves it."""
 
     def __init__(
-        self, listening: socket.socket, web: WebSettings, ask: Ask, died: Callable[[str, BaseException], None]
+        self,
+        listening: socket.socket,
+        web: WebSettings,
+        ask: Ask,
+        died: Callable[[str, BaseException], None],
+        alive: Callable[[bool], None],
     ) -> None:
         self._listening = listening
         self._web = web
         self._ask = ask
         self._died = died
+        self._alive = alive
         self._reader, self._writer = os.pipe()
         self._port_closed = threading.Event()
         self.thread = threading.Thread(target=self._run, name="page", daemon=True)
@@ -121,10 +136,11 @@ class _Visit:
             if self._reader not in ready:
                 from edge_service.adapters.page.site import serve
 
-                serve(self._listening, self._reader, self._web, self._ask, self._port_closed.set)
+                serve(self._listening, self._reader, self._web, self._ask, self._port_closed.set, self._alive)
         except BaseException as error:  # noqa: BLE001 - handed to whoever started us
             self._died("page", error)
         finally:
+            self._alive(False)
             self._listening.close()
             self._port_closed.set()
             os.close(self._reader)

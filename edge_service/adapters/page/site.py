@@ -6,6 +6,7 @@ Every answer ends its connection: a connection is one question, and has a deadli
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from edge_service.adapters.page import render
@@ -26,27 +27,42 @@ if TYPE_CHECKING:
 LOOK_S, FINISH_S = 5.0, 45.0
 """How long a visitor waits for the control, and for Dropbox behind it."""
 LAST_ANSWERS_S = 5.0
+ALIVE_S = 5.0
+"""How often the loop shows that it lives."""
 MOST_BODY = 4096
 LONGEST_PART = 2048
 _FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 def serve(
-    listening: socket.socket, stop: int, settings: WebSettings, ask: Ask, port_closed: Callable[[], None]
+    listening: socket.socket,
+    stop: int,
+    settings: WebSettings,
+    ask: Ask,
+    port_closed: Callable[[], None],
+    alive: Callable[[bool], None],
 ) -> None:
     """Serve until the descriptor ``stop`` can be read; then close the port and finish the answers under way."""
-    asyncio.run(_serve(listening, stop, settings, ask, port_closed))
+    asyncio.run(_serve(listening, stop, settings, ask, port_closed, alive))
 
 
 async def _serve(
-    listening: socket.socket, stop: int, settings: WebSettings, ask: Ask, port_closed: Callable[[], None]
+    listening: socket.socket,
+    stop: int,
+    settings: WebSettings,
+    ask: Ask,
+    port_closed: Callable[[], None],
+    alive: Callable[[bool], None],
 ) -> None:
     loop = asyncio.get_running_loop()
     ends = asyncio.Event()
     loop.add_reader(stop, ends.set)
     guard = Guard(Site(settings, ask).answer)
     server = await loop.create_server(guard.connection, sock=listening, backlog=guard.most)
-    await ends.wait()
+    while not ends.is_set():
+        alive(True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ends.wait(), ALIVE_S)
     loop.remove_reader(stop)
     server.close()
     port_closed()
