@@ -213,10 +213,10 @@ def _fitting_types(tree: Tree, below: Tree, wanted: Tree) -> Tree:
         names = [str(name) for name in path]
         word = part(tree, *names).get("type") or part(below, *names).get("type")
         key = find(path)
-        if key is None or word not in key.variants:
+        if key is None or not isinstance(word, str) or word not in key.variants:
             continue
         for name in part(tree, *names):
-            if name not in key.variants[str(word)] and name not in part(wanted, *names):
+            if name not in key.variants[word] and name not in part(wanted, *names):
                 tree = without_value(tree, (*path, name))
     return tree
 

@@ -118,6 +118,12 @@ def test_a_patch_is_all_or_nothing_and_names_every_fault() -> None:
     }
 
 
+@pytest.mark.parametrize("word", [[[]], {"set": True}, 5, True, [], "", "nonsense"])
+def test_a_type_that_is_no_word_is_a_fault(word: object) -> None:
+    assert "destination.type" in refused(load(porch(**PORCH)), {"destination": {"type": word}})
+    assert "cameras.porch.auth.type" in refused(load(porch(**PORCH)), porch(auth={"type": word}))
+
+
 @pytest.mark.parametrize("patch", [None, [], "x", 5, True])
 def test_a_patch_that_is_no_object_is_refused(patch: object) -> None:
     assert refused(load(), patch) == {"patch": "wrong_type"}

@@ -94,6 +94,8 @@ def straight(folder: Path, count: int) -> Iterator[Row]:
                 )
             while parts.control.inbox.qsize() and service.died() is None:
                 time.sleep(0.001)
+            if service.died() is not None:
+                return
 
     def rest() -> int:
         parts.control.post(Inbound(f"{B}/cmd/reset", b"PRESS"))
