@@ -137,14 +137,9 @@ def sentence(facts: NodeFacts, problems: list[str], cameras: dict[str, list[str]
     for name, codes in cameras.items():
         if codes:
             return f"Camera {name} {CAMERA_SENTENCES[codes[0]]}."
+    # no numbers: each would be another sentence, and another row in everybody's history
     if facts.upload in {"backoff", "offline"} and facts.waiting:
-        return f"Delivery is interrupted and tried again; {_frames(facts.waiting)} waiting."
+        return "Delivery is interrupted and tried again. Frames wait on this disk."
     if not facts.running:
-        return "Capture is stopped." if not facts.waiting else f"Capture is stopped; {_frames(facts.waiting)} waiting."
-    if not cameras:
-        return "No camera is configured."
-    return "Capture is running." if not facts.waiting else f"Capture is running; {_frames(facts.waiting)} waiting."
-
-
-def _frames(count: int) -> str:
-    return "1 frame is" if count == 1 else f"{count} frames are"
+        return "Capture is stopped; frames still wait for delivery." if facts.waiting else "Capture is stopped."
+    return "Capture is running." if cameras else "No camera is configured."
