@@ -1,5 +1,6 @@
 """All the ways in which a camera can be sick, at the whole service:
-``python -m tests.sick_cameras FOLDER SECONDS [SICK_INTERVAL]``, 0 for no sick cameras.
+``python -m tests.sick_cameras FOLDER SECONDS [SICK_INTERVAL [well]]``, 0 for no sick cameras, ``well`` for the same
+number of healthy ones in their place.
 
 Runs in a network of its own (net_kit). Prints JSON: what became of each sick camera, the quarantine, and how late the
 good cameras beside them were asked.
@@ -157,11 +158,15 @@ def no_tls() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def cameras() -> Iterator[dict[str, str]]:
-    """Servers for all sick cameras: their sources by name."""
+def cameras(*, well: bool) -> Iterator[dict[str, str]]:
+    """Servers for all sick cameras, or for as many healthy ones: their sources by name."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
+    if well:
+        with CameraServer({f"/{name}": good() for name in ALL}) as plain:
+            yield {name: plain.url(f"/{name}") for name in ALL}
+        return
     behaviours = {f"/{name}": sick.behave for name, sick in ALL.items() if sick.behave is not None}
     with (
         CameraServer({**behaviours, "/good": good()}) as plain,
@@ -180,11 +185,12 @@ def cameras() -> Iterator[dict[str, str]]:
 
 def serve_good(end: Connection) -> None:
     """Twenty good cameras in a process of their own, which note how long after its slot each was asked."""
-    late: list[float] = []
+    late: list[tuple[float, float]] = []
 
     def behave(visit: Visit) -> None:
         now = time.time()
-        late.append(now - now // INTERVAL_S * INTERVAL_S)
+        slot = now // INTERVAL_S * INTERVAL_S
+        late.append((slot, now - slot))
         visit.answer(200, a_picture(), content_type="image/jpeg")
 
     a_picture()
@@ -195,12 +201,12 @@ def serve_good(end: Connection) -> None:
 
 
 @contextlib.contextmanager
-def good_cameras() -> Iterator[tuple[str, list[float]]]:
-    """Their base address; their notes are there afterwards."""
+def good_cameras() -> Iterator[tuple[str, list[tuple[float, float]]]]:
+    """Their base address; their notes (slot, seconds late) are there afterwards."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve_good, args=(theirs,), daemon=True)
     process.start()
-    late: list[float] = []
+    late: list[tuple[float, float]] = []
     yield ours.recv(), late
     ours.send(None)
     late += ours.recv()
@@ -222,14 +228,14 @@ def scene_of(folder: Path, broker: Mosquitto, good_ones: str, sick: dict[str, di
     )
 
 
-def run(folder: Path, seconds: float, sick_interval: float) -> dict[str, Any]:
+def run(folder: Path, seconds: float, sick_interval: float, *, well: bool) -> dict[str, Any]:
     """One run: the states of all cameras, the quarantine's files by camera, the lateness of the good ones (s)."""
     folder.mkdir()
     (folder / "broker").mkdir()
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(Mosquitto(folder / "broker"))
         good_ones, late = stack.enter_context(good_cameras())
-        sources = stack.enter_context(cameras()) if sick_interval else {}
+        sources = stack.enter_context(cameras(well=well)) if sick_interval else {}
         sick = {
             name: {"source": source, "interval": sick_interval, **ALL[name].more} for name, source in sources.items()
         }
@@ -268,7 +274,8 @@ def main() -> None:
     lift()
     NameServer({"silent.test": lambda: None})
     interval = float(sys.argv[3]) if len(sys.argv) > 3 else INTERVAL_S
-    print(json.dumps(run(Path(sys.argv[1]) / "service", float(sys.argv[2]), interval)))  # noqa: T201 - its result
+    found = run(Path(sys.argv[1]) / "service", float(sys.argv[2]), interval, well="well" in sys.argv)
+    print(json.dumps(found))  # noqa: T201 - its result
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 
 import edge_service
 from edge_service.adapters.camera import HttpSnapshots
+from edge_service.adapters.camera.call import Call
 from edge_service.addresses import address_refused
 from edge_service.errors import BadItemError, TryAgainError
 from edge_service.settings import CameraSettings
@@ -261,6 +262,20 @@ def test_a_silent_name_server_ends_at_the_deadline_and_costs_one_thread_a_name()
         answer.set()
         assert source.fetch("porch", dead, 1) == a_picture()
     source.close()
+
+
+def test_crumbs_without_a_pause_do_not_keep_a_core_busy() -> None:
+    call = Call()
+    call.begin(5)
+    begin = time.monotonic()
+    for _ in range(132):
+        call.came(1)
+    assert time.monotonic() - begin >= 0.2, "a breath after each crumb but the first ones"
+    used = time.thread_time()
+    for _ in range(1000):
+        call.came(8192)
+    assert time.thread_time() - used < 0.2
+    assert call.received == 132 + 8_192_000
 
 
 def test_sick_cameras_delay_no_other(source: HttpSnapshots) -> None:

@@ -13,9 +13,13 @@ import socket
 import threading
 import time
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Final
 
 from edge_service.errors import TryAgainError
+
+_CRUMB: Final = 1024
+_MOST_CRUMBS: Final = 32
+_BREATH_S: Final = 0.002
 
 
 class Call:
@@ -32,7 +36,8 @@ class Call:
         self.ended = False
         self.reused = False
         self._ends = 0.0
-        self._aborted = False
+        self._over = threading.Event()
+        self._crumbs = 0
         self._lock = threading.Lock()
         self._held: list[socket.socket] = []
         self._box: SimpleQueue[object] | None = None
@@ -40,7 +45,7 @@ class Call:
     @property
     def aborted(self) -> bool:
         """True after :meth:`abort`."""
-        return self._aborted
+        return self._over.is_set()
 
     def begin(self, deadline_s: float) -> None:
         """Start the clock of a new fetch."""
@@ -48,6 +53,7 @@ class Call:
         self.stage = "the fetch began"
         self.received = 0
         self.ended = self.reused = False
+        self._crumbs = 0
 
     def end(self) -> None:
         """The fetch is over: nothing is waited on any more."""
@@ -58,15 +64,25 @@ class Call:
     def left(self) -> float:
         """Seconds that are left, more than 0. Raises TryAgainError(timeout), or (reset) after :meth:`abort`."""
         left = self._ends - time.monotonic()
-        if left <= 0 or self._aborted:
+        if left <= 0 or self.aborted:
             raise self.late()
         return left
 
     def late(self) -> TryAgainError:
         """The error of a deadline that passed (code timeout), or of an abort (code reset)."""
-        if self._aborted:
+        if self.aborted:
             return TryAgainError("the fetch was ended from our side", code="reset")
         return TryAgainError(f"the deadline passed while {self.stage}", code="timeout")
+
+    def came(self, count: int) -> None:
+        """So many bytes came; 0 is the end. Who sends crumbs without a pause would keep a core and Python's lock busy
+        until the deadline: after some of them there is a short breath in which more can gather.
+        """
+        self.received += count
+        self.ended = self.ended or not count
+        self._crumbs += count < _CRUMB
+        if self._crumbs > _MOST_CRUMBS and 0 < count < _CRUMB:
+            self._over.wait(_BREATH_S)
 
     def hold(self, sock: socket.socket) -> None:
         """Name a socket that this fetch may wait on, so that :meth:`abort` can wake it."""
@@ -97,7 +113,7 @@ class Call:
     def abort(self) -> None:
         """End this fetch at once and all later ones, from any thread: they raise TryAgainError(reset)."""
         with self._lock:
-            self._aborted = True
+            self._over.set()
             held, box = tuple(self._held), self._box
         if box is not None:
             box.put(None)
@@ -122,8 +138,7 @@ class TimedSocket(socket.socket):
             count = super().recv_into(*args, **kwargs)
         except TimeoutError:
             raise call.late() from None
-        call.received += count
-        call.ended = call.ended or not count
+        call.came(count)
         return count
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
