@@ -219,6 +219,9 @@ class Wire:
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        client = self._client
+        # a ring of client and wire would end with open sockets whenever Python looks for rings
+        client.on_socket_open = client.on_connect = client.on_subscribe = client.on_message = None
 
     def send(
         self,
