@@ -92,8 +92,20 @@ class Housekeeping:
     def _drop(self, over: int) -> list[Frame]:
         if self.limits.when_full == "refuse":
             return []
+        dropped: list[Frame] = []
+        for in_doubt in (False, True):  # what may be at the destination already goes when nothing else is left
+            left = over - sum(frame.bytes for frame in dropped)
+            if left > 0:
+                dropped += self._dropped(left, in_doubt=in_doubt)
+        if dropped and not self._dropping:
+            self._dropping = True
+            _log.warning("The spool is full: undelivered frames are dropped (%s).", self.limits.when_full)
+        return dropped
+
+    def _dropped(self, over: int, *, in_doubt: bool) -> list[Frame]:
         waiting = {
-            camera: [Waiting(*row) for row in self.store.pending_times(camera)] for camera in sorted(self._cameras())
+            camera: [Waiting(*row) for row in self.store.pending_times(camera, in_doubt=in_doubt)]
+            for camera in sorted(self._cameras())
         }
         count = sum(len(frames) for frames in waiting.values())
         if not count:
@@ -102,11 +114,7 @@ class Housekeeping:
         need = over + retention.slack(count) * (size // count)
         thin = self.limits.when_full == "thin"
         ids = thinning.thin(waiting, need) if thin else thinning.drop_oldest(waiting, need)
-        dropped = self.store.drop(ids, "thinned" if thin else "dropped_oldest")
-        if dropped and not self._dropping:
-            self._dropping = True
-            _log.warning("The spool is full: undelivered frames are dropped (%s).", self.limits.when_full)
-        return dropped
+        return self.store.drop(ids, "thinned" if thin else "dropped_oldest")
 
     def _recovered(self) -> None:
         if self._dropping and self.store.queue().frames == 0:

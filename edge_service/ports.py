@@ -176,8 +176,10 @@ class FrameStore(Protocol):
     def drop(self, frame_ids: Sequence[int], reason: str) -> list[Frame]:
         """Unlink first, row after: pending to dropped. Returns those really dropped."""
 
-    def pending_times(self, camera: str) -> list[tuple[int, datetime, int]]:
-        """(id, time, bytes) of a camera's droppable frames, oldest first, for the thinning plan."""
+    def pending_times(self, camera: str, *, in_doubt: bool = False) -> list[tuple[int, datetime, int]]:
+        """(id, time, bytes) of a camera's droppable frames, oldest first, for the thinning plan. Those that may be at
+        the destination (their upload is open until somebody has looked) only with ``in_doubt``.
+        """
 
     def spool_bytes(self) -> int:
         """Bytes of all pictures in the spool (all states with a file)."""

@@ -180,8 +180,8 @@ class MemoryStore:
             self.reasons[frame.id] = reason
         return dropped
 
-    def pending_times(self, camera: str) -> list[tuple[int, datetime, int]]:
-        mine = [f for f in self._in(State.PENDING) if f.camera == camera]
+    def pending_times(self, camera: str, *, in_doubt: bool = False) -> list[tuple[int, datetime, int]]:
+        mine = [f for f in self._in(State.PENDING) if f.camera == camera and f.maybe_there <= in_doubt]
         return [(f.id, f.at, f.bytes) for f in reversed(mine)]
 
     def spool_bytes(self) -> int:

@@ -253,6 +253,21 @@ def test_refuse_drops_nothing() -> None:
     assert bench.store.states() == ["pending"] * 12
 
 
+def test_a_frame_that_may_be_there_is_dropped_last() -> None:
+    bench = Bench(limits=SpoolLimits(max_bytes=1000, when_full="drop_oldest"))
+    bench.store.add(bytes(100), at=START)
+    bench.remote.special[1] = Outcome(1, again=9999.0)
+    bench.lane.step()
+    bench.remote.trouble = [TryAgainError("x", code="server_error")] * 99
+    for minute in range(1, 12):
+        bench.store.add(bytes(100), at=START + timedelta(minutes=minute))
+    bench.lane.step()
+    assert [f.id for r in bench.drops for f in r.dropped] == [2, 3, 4, 5]
+    bench.house.limits = SpoolLimits(max_bytes=100, when_full="drop_oldest")
+    bench.lane.step()
+    assert bench.store.states() == ["dropped"] * 12, "the limit holds all the same"
+
+
 def test_dropped_frames_are_reported_once() -> None:
     bench = Bench(limits=SpoolLimits(max_bytes=1000, when_full="drop_oldest"))
     bench.remote.trouble = [TryAgainError("x", code="server_error")] * 99

@@ -143,6 +143,7 @@ class DropboxClient:
     def _sdk(self, token: str) -> Dropbox:
         import dropbox
 
+        logging.getLogger("dropbox").setLevel(logging.ERROR)  # it warns of what is handled here, such as a token's end
         return dropbox.Dropbox(
             oauth2_access_token=token,
             session=self._connections.session(),

@@ -81,7 +81,12 @@ _MAY_GO = (
 )
 _DROPPABLE = (
     select(frames.c.id, frames.c.at, frames.c.bytes)
-    .where(_HERE, frames.c.state == PENDING, frames.c.camera == bindparam("camera_id"))
+    .where(
+        _HERE,
+        frames.c.state == PENDING,
+        frames.c.camera == bindparam("camera_id"),
+        frames.c.maybe_there <= bindparam("doubt"),
+    )
     .order_by(frames.c.at, frames.c.id)
 )
 _RECEIPTS = (
@@ -172,10 +177,10 @@ class Frames:
         """Delivered frames whose local file may go, oldest delivery first."""
         return self._frames(_MAY_GO, {"before": to_ms(delivered_before), "most": limit})
 
-    def pending_times(self, camera: str) -> list[tuple[int, datetime, int]]:
+    def pending_times(self, camera: str, *, in_doubt: bool = False) -> list[tuple[int, datetime, int]]:
         """(id, time, bytes) of a camera's droppable frames, oldest first."""
         number = self._numbers.known(camera)
-        rows = self._rows(_DROPPABLE, {"camera_id": number}) if number is not None else []
+        rows = self._rows(_DROPPABLE, {"camera_id": number, "doubt": int(in_doubt)}) if number is not None else []
         return [(row.id, from_ms(row.at), row.bytes) for row in rows]
 
     def receipts(self, camera: str, begin: datetime, end: datetime) -> Iterator[tuple[Frame, Receipt]]:
