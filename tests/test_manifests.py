@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -26,7 +27,6 @@ from tests.store_kit import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from edge_service.messages import DeliveryReport
 
@@ -254,3 +254,14 @@ def test_details_that_were_let_go_are_no_change_of_the_day(scene: Scene) -> None
     scene.open()
     scene.run(600)
     assert SECOND not in scene.manifests()
+
+
+def test_the_documented_lines_have_the_keys_of_real_ones(scene: Scene) -> None:
+    scene.evening()
+    scene.go_to(EVENING + 6 * SLOT)
+    scene.run(120)
+    text = (Path(__file__).resolve().parents[1] / "docs/delivery.md").read_text(encoding="utf-8")
+    told = [json.loads(line) for line in text.partition("```json\n")[2].partition("\n```")[0].splitlines()]
+    real = scene.lines()
+    assert [list(line) for line in told] == [list(real[0]), list(real[2]), list(real[-1])]
+    assert list(told[-1]["sums"]) == list(real[-1]["sums"])
