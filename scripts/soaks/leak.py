@@ -152,22 +152,24 @@ def measure(options: argparse.Namespace) -> Iterable[Figure]:
         }
         service = stack.enter_context(ServiceProcess(folder, settings))
         probe = Probe(service.pid)
-        yield from _frames(broker, probe, frames, options.cameras, folder / "out")
+        yield from _frames(broker, probe, frames, options, folder / "out")
         yield from _reconnects(broker, door, probe, cuts)
         if service.stop(20) != 0 or "Traceback" in service.output():
             print(service.output()[-3000:])
             raise SystemExit("the service complained")
 
 
-def _frames(broker: Mosquitto, probe: Probe, frames: int, cameras: int, out: Path) -> Iterable[Figure]:
+def _frames(broker: Mosquitto, probe: Probe, frames: int, options: argparse.Namespace, out: Path) -> Iterable[Figure]:
     samples: list[tuple[float, float]] = []
     with Wire(broker.port, f"{B}/status", f"{B}/cam/+/event") as wire:
         wire.wait_for(f"{B}/status", b"online", 30)
-        load = Load(wire, cameras)
+        load = Load(wire, options.cameras)
         first = _until(load, frames // 5, probe, samples, out)
         begin, count = time.monotonic(), load.frames
         last = _until(load, frames, probe, samples, out)
         speed = (load.frames - count) / (time.monotonic() - begin)
+    if options.samples is not None:
+        options.samples.write_text("".join(f"{count}\t{size / MB:.3f}\n" for count, size in samples))
     yield Figure(what="frames", value=load.frames, unit="", bar=frames, more_is_better=True)
     yield Figure(what="frames a second", value=speed, unit="frames/s")
     yield Figure(what="private memory after a fifth", value=_at(samples, 0.2) / MB, unit="MB")
@@ -241,6 +243,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
     parser.add_argument("--frames", type=int, default=100_000, help="how many frames (default 100000)")
     parser.add_argument("--cuts", type=int, default=1000, help="how many reconnects (default 1000)")
+    parser.add_argument("--samples", type=Path, metavar="FILE", help="write frames and MB there, a line a second")
     parser.add_argument("--cameras", type=int, default=16, help="how many cameras at once (default 16)")
 
 
