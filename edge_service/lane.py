@@ -182,7 +182,10 @@ class Lane:
             self._noticed = at
         if sum(frame.bytes for frame in due) >= budget // 2 or self._condition.trouble:
             return 0.0
-        return max(0.0, self._noticed + self._pace.batch_seconds - at)
+        left = self._noticed + self._pace.batch_seconds - at
+        if left > 0:
+            self._destination.warm()
+        return max(0.0, left)
 
     def _budget(self) -> int:
         return self._sizing.budget(self._pace.memory, self._pace.max_bytes_per_second)

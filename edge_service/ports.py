@@ -452,6 +452,9 @@ class Destination(Protocol):
     def find(self, path: str) -> Receipt | None:
         """What is stored at ``path`` (frame_id 0), None when nothing is."""
 
+    def warm(self) -> None:
+        """Get ready what the first delivery needs, while frames are still collected. Raises nothing."""
+
     def close(self) -> None:
         """Abort what is under way; calls raise TryAgainError(code=stopped) soon."""
 

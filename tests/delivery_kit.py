@@ -227,6 +227,7 @@ class ScriptedDestination:
         self.pieces: list[list[int]] = []
         self.looked: list[int] = []
         self.probes = 0
+        self.warmed = 0
         self.before_outcomes: Callable[[], None] = lambda: None
 
     def deliver(self, pieces: Iterable[Sequence[Outgoing]]) -> Iterator[Sequence[Outcome]]:
@@ -261,6 +262,9 @@ class ScriptedDestination:
     def find(self, path: str) -> Receipt | None:
         data = self.files.get(path)
         return None if data is None else Receipt(0, path, "r1", content_hash(data), self.watch.now())
+
+    def warm(self) -> None:
+        self.warmed += 1
 
     def close(self) -> None:
         pass

@@ -55,6 +55,9 @@ class HangingDestination:
         del path
         return None
 
+    def warm(self) -> None:
+        """Nothing to get ready."""
+
     def close(self) -> None:
         """Nothing to close."""
 

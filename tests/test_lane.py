@@ -30,6 +30,7 @@ def test_a_lone_frame_waits_only_for_the_batch_seconds() -> None:
     bench.store.add(b"one")
     bench.watch.advance(0.4)
     assert bench.lane.step() == pytest.approx(1.6)
+    assert bench.remote.warmed == 1
     bench.watch.advance(1.6)
     bench.lane.step()
     assert bench.store.states() == ["delivered"]

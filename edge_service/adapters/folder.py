@@ -78,6 +78,9 @@ class FolderDestination:
                 return None
         return None if found is None else Receipt(0, path, found, found, self._now())
 
+    def warm(self) -> None:
+        """Nothing has to be made ready."""
+
     def close(self) -> None:
         """The next frame is not begun any more."""
         self._closed.set()

@@ -70,6 +70,26 @@ def test_a_lone_frame_takes_one_request_and_brings_a_receipt(node: Node) -> None
     assert (outcome.receipt.content_hash, outcome.receipt.rev) == (out.frame.content_hash, stored.rev)
 
 
+def test_getting_ready_asks_dropbox_for_a_token_at_most(node: Node) -> None:
+    node.destination.warm()
+    assert _routes(node) == []
+    node.tokens.spoiled(node.tokens.access())
+    other = DropboxDestination(DropboxClient(node.connections, node.tokens), now=node.now, monotonic=node.monotonic)
+    other.warm()
+    assert _routes(node) == ["oauth2/token"]
+
+
+def test_without_a_link_or_a_network_getting_ready_says_nothing(dropbox_emulator: DropboxEmulator) -> None:
+    node = Node(dropbox_emulator)
+    node.destination.warm()
+    node.link()
+    node.tokens.spoiled(node.tokens.access())
+    dropbox_emulator.pause()
+    node.destination.warm()
+    dropbox_emulator.resume()
+    node.close()
+
+
 def test_many_frames_take_few_requests(node: Node) -> None:
     frames = _frames(60)
     outcomes = node.send(*_pieces(frames, 20))
@@ -247,7 +267,8 @@ def test_a_long_pause_goes_to_the_lane(node: Node) -> None:
     begun = time.monotonic()
     outcomes, trouble = _run(node, *_pieces(_frames(40), 5))
     assert time.monotonic() - begun < 5
-    assert outcomes == []
+    assert len(outcomes) <= 5, "the other piece under way may have got through before"
+    assert all(o.receipt for o in outcomes)
     assert isinstance(trouble, TryAgainError)
     assert trouble.after is not None
     assert 295 < trouble.after <= 300

@@ -59,7 +59,7 @@ class DropboxClient:
 
     def ready(self) -> None:
         """Before anything heavy is loaded: is there a link, and a token? Raises TryAgainError or PersonNeededError."""
-        self._tokens.access()
+        self._token()
 
     def line(self) -> Line:
         """Room for calls at the same time; give it back with ``done``."""

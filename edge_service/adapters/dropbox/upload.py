@@ -118,6 +118,16 @@ class DropboxDestination:
 
         return Search(self._client, self._sender, monotonic=self._monotonic).run(paths)
 
+    def warm(self) -> None:
+        """Load the SDK and have a good token, so that the first frame does not wait for that. Not without a link."""
+        if self._made is not None:
+            return
+        try:
+            self._client.ready()
+        except (TryAgainError, PersonNeededError):
+            return  # the first delivery will say so
+        _ = self._sender
+
     def close(self) -> None:
         """Abort what is under way."""
         self._client.close()
