@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -92,6 +93,32 @@ def test_the_two_values_of_the_example_are_all_it_takes(tmp_path: Path) -> None:
             cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **environ}, capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="the passwords are given to other users, as the container does it as root"
+)
+@pytest.mark.skipif(not shutil.which("mosquitto_passwd"), reason="mosquitto is missing")
+def test_each_password_is_made_once_and_for_its_reader_alone(tmp_path: Path) -> None:
+    def made() -> dict[str, str]:
+        subprocess.run(
+            ["sh", ROOT / "deploy/compose/passwords.sh"], env={**os.environ, "SECRETS": str(tmp_path)}, check=True
+        )
+        return {path.name: path.read_text() for path in tmp_path.iterdir()}
+
+    first = made()
+    assert made() == first
+    users = set(re.findall(r"^user (\w+)$", (ROOT / "deploy/mosquitto/acl").read_text(), re.MULTILINE))
+    assert set(first) == {"passwords", "mosquitto_pub", *(f"mqtt_{user}" for user in users)}
+    assert {line.split(":")[0] for line in first["passwords"].splitlines()} == users
+    assert len({first[f"mqtt_{user}"] for user in users}) == len(users)
+    assert all(len(first[f"mqtt_{user}"]) >= 32 for user in users)
+    assert first["mosquitto_pub"] == f"-u health\n-P {first['mqtt_health']}\n"
+    for path in tmp_path.iterdir():
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert (tmp_path / "mqtt_edge_service").stat().st_uid == 1000
+    assert (tmp_path / "passwords").stat().st_uid == 1883
+    assert (tmp_path / "mqtt_home_assistant").stat().st_uid == 0
 
 
 def test_both_stages_of_the_image_stand_on_one_pinned_base() -> None:

@@ -2,7 +2,7 @@
 # Runs once, before the broker: makes a random password for each user of deploy/mosquitto/acl, and the broker's file of
 # them. Each file can be read by its reader alone. To make new ones: docker compose down, remove the volume "secrets".
 set -eu
-cd /secrets
+cd "${SECRETS:-/secrets}"
 if [ -s passwords ]; then exit 0; fi
 umask 077
 : >new
