@@ -127,6 +127,7 @@ class Linking:
     def current(self, now: datetime) -> SignIn | None:
         """The open sign-in; one that is over ends the commands that wait for it."""
         if self._settings().destination.type != "dropbox":
+            self._close(replies.error("not_dropbox", "the destination is a folder now"), now)
             return None
         sign_in = self._room.sign_ins.current()
         if sign_in is not None:

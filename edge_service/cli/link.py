@@ -6,6 +6,7 @@ page itself for as long as it waits.
 
 from __future__ import annotations
 
+import os
 import platform
 import queue
 import sys
@@ -126,8 +127,13 @@ class _Terminal:
         print(f"Or sign in on this node's own page, without pasting:\n\n  {address}\n\nCode: ", end="", flush=True)
 
     def _listen(self) -> None:
-        for line in sys.stdin:
-            self._inbox.put(_Line(line.strip()))
+        """Past Python's own buffer: a thread that waits in there would hold up the end of the process."""
+        text = b""
+        while piece := os.read(sys.stdin.fileno(), 4096) if sys.stdin else b"":
+            *lines, text = (text + piece).split(b"\n")
+            for line in lines:
+                self._inbox.put(_Line(line.decode(errors="replace").strip()))
+        self._inbox.put(_Line(text.decode(errors="replace").strip()))
         self._inbox.put(_Line(""))
 
     def _step(self) -> int | None:

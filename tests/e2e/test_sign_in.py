@@ -34,6 +34,7 @@ def test_a_sign_in_by_redirect_outlives_kill_9_in_its_middle(scene: Scene) -> No
     first = scene.link_is(state="unlinked")
     assert (first["open"], first["url"], first["authorize_url"], first["expires_at"]) == (False, None, None, None)
     assert 'data-result="home"' in scene.get(f"http://localhost:{scene.port}/")
+    assert "cmd/link over MQTT" in scene.service.output(), "a first start only says what is needed"
     answer = scene.command("link", json.dumps({"id": "l1"}))
     assert answer["status"] == "accepted"
     opened = scene.link_is(open=True)
