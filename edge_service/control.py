@@ -147,7 +147,6 @@ class Control:
 
     def flush(self, command: Command, now: datetime) -> None:
         """Publish what a command changed before its answer."""
-        self._look_at_sign_in(now)
         if command.kind is not Kind.SET and command.verb in {"explain", "announce", "capture"}:
             return
         self._look_at_sign_in(now)
