@@ -235,7 +235,7 @@ class Control:
             case BrokerDown():
                 self.news.disconnected()
             case LinkReport():
-                self._link(message, now)
+                self.note_link(message, now)
             case _:
                 self._take_rare(message, now)
 
@@ -315,7 +315,8 @@ class Control:
         """The next report of the delivery lane ends this command."""
         self._retries.append(ticket)
 
-    def _link(self, report: LinkReport, now: datetime) -> None:
+    def note_link(self, report: LinkReport, now: datetime) -> None:
+        """The link stands so from now on; from the control's own thread."""
         before, self._node.link = self._node.link.state, report
         if report.state != before:
             good = {"linked", "not_needed"}

@@ -1,4 +1,4 @@
-"""Makes the destination that the settings name."""
+"""Makes the destination that the settings name, and tells how its link stands."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 
 
 def make_destination(parts: Parts) -> Destination:
-    """The destination that the settings name; tells the control how the link stands."""
+    """The destination that the settings name."""
     destination = parts.configuration.settings.destination
     if destination.type == "folder":
-        parts.control.post(LinkReport("not_needed"))
         return FolderDestination(Path(destination.path), now=parts.clock.now)
-    parts.control.post(parts.room.tokens.reload())
     return parts.room.destination(parts.clock.now)
+
+
+def link_report(parts: Parts) -> LinkReport:
+    """How the link stands under these settings, read anew: another app key has none."""
+    if parts.configuration.settings.destination.type == "folder":
+        return LinkReport("not_needed")
+    return parts.room.tokens.reload()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edge_service.batching import Pace
 from edge_service.redaction import secret_values
 from edge_service.retention import SpoolLimits
-from edge_service.runtime.destination import make_destination
+from edge_service.runtime.destination import link_report, make_destination
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,6 +52,7 @@ class Reach:
             self._apply_cameras(changed, now)
         if tops & {"destination", "upload"}:
             parts.destination.close()
+            parts.control.note_link(link_report(parts), now)
             parts.destination = make_destination(parts)
             parts.lane.use(parts.destination, Pace.of(settings.upload))
         parts.housekeeping.limits = SpoolLimits.of(settings.spool)

@@ -42,7 +42,7 @@ from edge_service.news import News
 from edge_service.node import Node
 from edge_service.portrait import Portrait
 from edge_service.retention import SpoolLimits
-from edge_service.runtime.destination import make_destination
+from edge_service.runtime.destination import link_report, make_destination
 from edge_service.runtime.reach import Reach, bound_quarantine, learn_secrets
 from edge_service.runtime.world import World
 from edge_service.shots import Shots, remote_path
@@ -228,6 +228,7 @@ def _delivery(parts: Parts) -> None:
         free_bytes=lambda: free_bytes(parts.data_dir) or 0,
         at_once=lambda: len(parts.configuration.settings.cameras),
     )
+    parts.control.post(link_report(parts))
     parts.destination = make_destination(parts)
     clocks = Clocks(parts.clock.now, time.monotonic, random.random, settings.zone)
     store = parts.store

@@ -85,6 +85,8 @@ def test_another_app_key_unlinks_and_says_why(scene: Scene) -> None:
     mark = len(scene.wire.heard)
     patch = {"patch": {"destination": {"app_key": "anotherkey", "app_secret": "canary-app-secret"}}}
     assert scene.command("config", json.dumps(patch))["status"] == "ok"
+    order = [h.topic for h in scene.wire.heard[mark:]]
+    assert order.index(f"{B}/link") < order.index(f"{B}/response/config"), "what changed is told before the answer"
     told = scene.link_is(after=mark, state="unlinked")
     assert "app key changed" in told["message"]
     config = scene.wire.last(f"{B}/config")
