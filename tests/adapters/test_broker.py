@@ -370,6 +370,25 @@ def test_a_broker_with_the_name_of_another_is_not_spoken_to(tmp_path: Path) -> N
         assert "as edge_service" not in (tmp_path / "mosquitto.log").read_text()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_websockets_over_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    server = authority.issue_cert("localhost", "127.0.0.1")
+    server.private_key_pem.write_to_path(tmp_path / "server.key")
+    server.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
+    listener = ["protocol websockets", f"certfile {tmp_path}/server.pem", f"keyfile {tmp_path}/server.key"]
+    with Mosquitto(tmp_path, listener=listener, users={"edge": "secret"}) as mosquitto:
+        url = f"wss://localhost:{mosquitto.port}"
+        with Node(url, username="edge", password="secret") as node:
+            assert node.wait(BrokerDown).code == "tls", "an unknown authority is refused"
+        with Node(url, ca_file=str(tmp_path / "ca.pem"), username="edge", password="wrong") as node:
+            assert node.wait(BrokerDown).code == "refused_auth"
+        with Node(url, ca_file=str(tmp_path / "ca.pem"), username="edge", password="secret") as node:
+            assert node.wait(BrokerUp)
+            assert node.broker.publish(ONLINE)
+
+
 # and that of a failed connection to a unix socket
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_websockets_and_unix_sockets(tmp_path: Path) -> None:

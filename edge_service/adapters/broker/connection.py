@@ -186,7 +186,7 @@ class MqttBroker:
         session = self._session
         if session is not None and session.up:
             return (
-                Ending("acl", f"the broker does not allow us to {next(iter(session.denied))}")
+                Ending("acl", f"the broker's access list does not allow us to {next(iter(session.denied))}")
                 if session.denied
                 else None
             )
