@@ -253,13 +253,13 @@ def run(folder: Path, seconds: float, sick_interval: float, *, well: bool) -> di
         wait_until(all_tried, 60, "every camera was tried")
         threading.Event().wait(seconds)
         found = states()
+        lost = service.rows(
+            "select count(*) from runs join cameras on cameras.id = runs.camera where cameras.camera like 'good%'"
+        )
         code = service.stop()
     quarantine: dict[str, list[str]] = {}
     for path in sorted((folder / "data" / "quarantine").rglob("*.*")):
         quarantine.setdefault(path.parent.name, []).append(path.name)
-    lost = service.rows(
-        "select count(*) from runs join cameras on cameras.id = runs.camera where cameras.camera like 'good%'"
-    )
     return {
         "states": {name: [state["last_result"], state["last_reason"] or ""] for name, state in found.items()},
         "quarantine": quarantine,
