@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from heapq import merge
+from io import BytesIO
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from edge_service.explain import Question, explain
@@ -21,9 +24,10 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
-    from edge_service.explain import Answer
     from edge_service.fates import Sums
     from edge_service.ports import FrameHistory, KeptSlot, LedgerStore
+
+    _Item = tuple[datetime, KeptSlot | dict[str, object]]
 
 _EVERY_GAP = 1 << 30
 
@@ -77,21 +81,27 @@ def _flying(ledger: LedgerStore, day: Day, now: datetime) -> bool:
 
 
 def text_of(ledger: LedgerStore, history: FrameHistory, day: Day, now: datetime) -> tuple[bytes, int]:
-    """The manifest as it would be sent now, and how many frames it tells of."""
+    """The manifest as it would be sent now, and how many frames it tells of. Some megabytes for a frame each 5 s."""
     answer = explain(ledger, day.camera, Question(day.begin, day.end, now, running=True, most=_EVERY_GAP))
-    slots = list(history.kept_slots(day.camera, day.begin, day.end))
-    lines = [json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in _lines(answer, slots, day.zone)]
-    return ("\n".join(lines) + "\n").encode(), len(slots)
+    told = answer.payload(day.zone)
+    gaps: list[dict[str, object]] = told.pop("gaps")  # type: ignore[assignment]
+    runs: Iterator[_Item] = ((gap.begin, line) for gap, line in zip(answer.gaps, gaps, strict=True))
+    kept = history.kept_slots(day.camera, day.begin, day.end)
+    slots: Iterator[_Item] = ((slot.slot_at, slot) for slot in kept)
+    text, frames = BytesIO(), 0
+    for _, line in merge(slots, runs, key=itemgetter(0)):
+        if isinstance(line, dict):
+            _write(text, line)
+        else:
+            frames += 1
+            _write(text, _slot_line(line, day.zone))
+    _write(text, {name: told[name] for name in ("camera", "from", "to", "sums")})
+    return text.getvalue(), frames
 
 
-def _lines(answer: Answer, slots: list[KeptSlot], zone: ZoneInfo) -> Iterator[dict[str, object]]:
-    told = answer.payload(zone)
-    gaps = zip(answer.gaps, told["gaps"], strict=True)  # type: ignore[call-overload]
-    both = [(slot.slot_at, 0, _slot_line(slot, zone)) for slot in slots]
-    both += [(gap.begin, 1, line) for gap, line in gaps]
-    for _, _, line in sorted(both, key=lambda one: one[:2]):
-        yield line
-    yield {name: told[name] for name in ("camera", "from", "to", "sums")}
+def _write(text: BytesIO, line: dict[str, object]) -> None:
+    text.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode())
+    text.write(b"\n")
 
 
 def _slot_line(slot: KeptSlot, zone: ZoneInfo) -> dict[str, object]:
