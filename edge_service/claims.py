@@ -104,10 +104,13 @@ class Claims:
 
     def _rename(self, frame: Frame) -> None:
         base, number = self._names.get(frame.id, (frame.path, 1))
-        self._names[frame.id] = (base, number + 1)
-        path = numbered(base, number + 1)
+        while True:
+            number += 1
+            path = numbered(base, number)
+            if self._store.repath(frame.id, path).path == path:  # else another frame of ours has that name
+                break
+        self._names[frame.id] = (base, number)
         _log.warning("%s is taken by other content: the frame goes to %s.", frame.path, path)
-        self._store.repath(frame.id, path)
 
     def _set_aside(self, frame: Frame, reason: str) -> None:
         _log.error("Frame %d of %s can never be delivered: %s.", frame.id, frame.camera, reason)

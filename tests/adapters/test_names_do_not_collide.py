@@ -114,6 +114,14 @@ def test_two_nodes_with_one_name_in_one_account(rig: Rig, tmp_path: Path, dropbo
     assert all(file.writes == 1 for file in dropbox_emulator.files().values())
 
 
+def test_a_number_that_another_frame_of_ours_has_is_passed_over(rig: Rig) -> None:
+    _put(rig, "/Timelapse/x.jpg", b"somebody's")
+    kept = [_keep(rig, _at(f"2026-11-23T10:00:0{number}"), "/Timelapse/x.jpg") for number in range(3)]
+    assert kept == ["/Timelapse/x.jpg", "/Timelapse/x_2.jpg", "/Timelapse/x_3.jpg"]
+    rig.run_until(rig.empty)
+    assert sorted(rig.receipts()) == ["/Timelapse/x_2.jpg", "/Timelapse/x_3.jpg", "/Timelapse/x_4.jpg"]
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_what_was_there_before_stays_and_equal_content_is_a_receipt(rig: Rig, count: int) -> None:
     _put(rig, "/Timelapse/0.jpg", b"somebody's")
