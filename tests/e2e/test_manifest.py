@@ -62,17 +62,6 @@ def test_yesterdays_manifest_follows_its_last_frame_and_says_what_the_ledger_say
         assert {line["file"] for line in lines if "slot" in line} == set(names) - {wanted}
         assert service.stop() == 0
     assert service.rows("select sum(delivered), sum(queue_frames) from cameras") == [(4, 0)]
-    with service:
-        wait_until(lambda: service.output().count("started") >= 2, 20)
-        wait_until(lambda: _asleep(service), 20)
-        assert list(dropbox_emulator.files()) == names
-        assert service.stop() == 0
-
-
-def _asleep(service: ServiceProcess) -> bool:
-    """The first sweep over all days is over: the service has told its state twice since."""
-    answer = service.command("status", "--json")
-    return answer.returncode == 0 and json.loads(answer.stdout)["state"]["upload"]["state"] == "idle"
 
 
 def _fill(data: Path, noon: datetime, emulator: DropboxEmulator) -> None:
