@@ -94,21 +94,3 @@ class Trust:
         if not self.unsure and reading.wall < BUILT:
             self.unsure = True
         return False
-
-
-def true_time(boot_ms: int, boot_id: str, reading: Reading) -> datetime | None:
-    """What a right clock would have shown at ``boot_ms`` of the boot ``boot_id``, by a reading of a right clock.
-
-    None when the machine was booted since: nothing ties that moment to the calendar any more.
-    """
-    if boot_id != reading.boot_id:
-        return None
-    return reading.wall - timedelta(milliseconds=reading.boot_ms - boot_ms)
-
-
-def true_at(at: datetime, captured_at: datetime, captured_true: datetime) -> datetime:
-    """The time that names a frame of an unsure clock: its slot, moved like its capture; whole seconds stay whole
-    only when the distance is, so it is rounded to the second as slots are.
-    """
-    moved = at + (captured_true - captured_at)
-    return (moved + timedelta(milliseconds=500)).replace(microsecond=0)

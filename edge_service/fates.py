@@ -31,10 +31,6 @@ class Fate(StrEnum):
     """the clock jumped over it"""
 
 
-PRECEDENCE = (Fate.STOPPED, Fate.OUTSIDE, Fate.CLOCK, Fate.DOWN)
-"""For a slot that no capture was made for, the first of these that applies is its fate."""
-
-
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A planned moment of one camera: (camera, segment, time). The same time in two segments is two slots."""

@@ -6,7 +6,7 @@ All faults come at once, each with the place where its key stands.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from edge_service.addresses import address_refused, host_as_address
 from edge_service.changes import Changes, origin_of, strip_credentials
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edge_service.settings import Settings
-
-MQTT_PLACE: Final = "MQTT change"
 
 
 @dataclass(frozen=True, slots=True)

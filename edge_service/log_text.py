@@ -66,24 +66,6 @@ def _piece(form: str) -> str:
     return re.escape(form) if len(form) >= _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)"
 
 
-class SecretFilter(logging.Filter):
-    """Masks the message, arguments and traceback of every record; for handlers whose formatter is not ours."""
-
-    def __init__(self, mask: Mask) -> None:
-        super().__init__()
-        self._mask = mask
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Always lets the record pass, masked."""
-        record.msg, record.args = self._mask(message_of(record)), None
-        if record.exc_info:
-            record.exc_text = self._mask(logging.Formatter().formatException(record.exc_info))
-            record.exc_info = None
-        if record.stack_info:
-            record.stack_info = self._mask(record.stack_info)
-        return True
-
-
 def message_of(record: logging.LogRecord) -> str:
     """The record's message; a message whose arguments do not fit is shown as it is rather than lost."""
     try:

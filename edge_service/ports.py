@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime, tzinfo
+    from datetime import datetime
 
     from edge_service.fates import Fate, Run, Sums
     from edge_service.frame import Frame, NewFrame, Picture, Receipt
@@ -298,9 +298,6 @@ class LedgerStore(Protocol):
     def runs(self, camera: str, begin: datetime, end: datetime) -> Iterator[Run]:
         """Runs that touch [begin, end), by first slot."""
 
-    def slots_kept(self, camera: str, segment: int, begin: datetime, end: datetime) -> list[datetime]:
-        """Times of kept slots of one segment in [begin, end)."""
-
     def recorded(self, segment: int, begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
         """First and last slot of all records (kept frames and runs) of one segment that touch (begin, end]."""
 
@@ -330,15 +327,6 @@ class DateStore(Protocol):
 
     def newest_sure(self) -> datetime | None:
         """When the newest frame was captured whose time is sure; None when there is none."""
-
-
-class LedgerPruning(Protocol):
-    """Keeps the ledger within its age and size."""
-
-    def prune_ledger(self, now: datetime, details_s: float, max_bytes: int, zone: tzinfo = ...) -> bool:
-        """Let go of old details, sums and gaps stay for ever (older days by the days of ``zone``). A bounded piece of
-        work; True: call again.
-        """
 
 
 class Memory(Protocol):

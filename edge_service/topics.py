@@ -160,10 +160,6 @@ class Topics:
         names = _NODE_RETAINED if camera is None else _CAMERA_RETAINED
         return tuple(f"{self.home(camera)}/{name}" for name in names)
 
-    def is_discovery(self, topic: str) -> bool:
-        """Whether a topic, perhaps of an earlier configuration, is one of device discovery."""
-        return topic.endswith("/config") and not topic.startswith(f"{self.base}/")
-
     def may_reply_to(self, topic: str | None) -> bool:
         """Whether a response topic lies where answers may go; nobody makes us publish anywhere else."""
         if topic is None or len(topic) > _LONGEST_REPLY_TOPIC or _UNFIT.search(topic):

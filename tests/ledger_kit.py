@@ -149,9 +149,6 @@ class MemoryLedger:
         found = [r for r in self.runs_ if r.camera == camera and r.last >= begin and r.first < end]
         yield from sorted(found, key=lambda run: run.first)
 
-    def slots_kept(self, camera: str, segment: int, begin: datetime, end: datetime) -> list[datetime]:
-        return sorted(at for at in self.kept_.get((camera, segment), []) if begin <= at < end)
-
     def recorded(self, segment: int, after: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
         self.flush()
         camera = self.segments_[segment].camera

@@ -16,6 +16,7 @@ from edge_service.commands import CAMERA_KEYS, CAMERA_VERBS, NODE_KEYS, NODE_VER
 from edge_service.conditions import CAMERA_SENTENCES, LINK_PROBLEMS, SENTENCES
 from edge_service.fates import Fate
 from edge_service.redaction import full_config
+from edge_service.reports import CAMERA_EVENTS, NODE_EVENTS
 from edge_service.setting_faults import value_at
 from edge_service.setting_keys import Key, all_keys
 from edge_service.topics import Topics
@@ -116,6 +117,12 @@ def test_the_table_of_topics_is_the_tree_of_topics() -> None:
         "C/cmd/<verb>": list(CAMERA_VERBS),
         "C/set/<key>": list(CAMERA_KEYS),
     }
+
+
+def test_all_events_are_told() -> None:
+    of_node, of_camera = section(README, "Topics").partition("Events, each")[2].split("of a camera")
+    assert words(of_node)[3:] == list(NODE_EVENTS)
+    assert words(of_camera.partition(".")[0]) == list(CAMERA_EVENTS)
 
 
 def test_every_problem_reason_and_code_has_its_row() -> None:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import deque
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -151,9 +152,9 @@ def lateness(seconds: float) -> Iterator[Figure]:
 
     The cameras need 100 ms for a picture.
     """
-    with subprocess.Popen(
-        [sys.executable, __file__, "--serve", "20", "0.1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as server:
+    command = [sys.executable, __file__, "--serve", "20", "0.1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server, ExitStack() as ends:
+        ends.callback(server.kill)  # also after a fault: the pipe's end would wait for it
         assert server.stdin is not None  # noqa: S101 - a pipe
         assert server.stdout is not None  # noqa: S101 - a pipe
         server.stdin.write(a_picture(640, 360, 70))
@@ -171,12 +172,11 @@ def lateness(seconds: float) -> Iterator[Figure]:
                 },
             }
             with ServiceProcess(Path(name), settings) as service:
-                wait_until(lambda: "started" in service.output(), 15)
+                wait_until(lambda: "started" in service.output(), 60)
                 time.sleep(seconds)
                 service.stop()
                 rows = service.rows("select captured_at - slot_at from frames where slot_at is not null")
         came = requests.get(f"http://127.0.0.1:{ports[0]}/told", timeout=10).json()
-        server.kill()
     first_slot = 5 * (min(at for _, at in came) // 5)
     warm = [at - 5 * (at // 5) for _, at in came if at >= first_slot + 5]  # at its first slot the program loads parts
     yield from _quantiles("first byte at the camera", [1000 * late for late in warm], bar=10)

@@ -99,10 +99,6 @@ class Keeper:
             self._last[new.camera] = number
         return _frame(frame_id, name, row, path)
 
-    def forget_numbers(self) -> None:
-        """Read the running numbers anew (after recovery added frames)."""
-        self._last.clear()
-
     def _turn(self, camera: str) -> threading.Lock:
         with self._lock:
             return self._turns.setdefault(camera, threading.Lock())

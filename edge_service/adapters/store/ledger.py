@@ -172,11 +172,6 @@ class Ledger:
         if held is not None:
             yield _run(held, camera)
 
-    def slots_kept(self, camera: str, segment: int, begin: datetime, end: datetime) -> list[datetime]:
-        """Times of kept slots of one segment in [begin, end)."""
-        values = {"segment_id": segment, "begin_ms": to_ms(begin), "end_ms": to_ms(end)}
-        return [from_ms(row.slot_at) for row in self._of_camera(statements.SLOTS, camera, values)]
-
     def recorded(self, segment: int, begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
         """First and last slot of all records of one segment that touch (begin, end]."""
         self._writer.flush()

@@ -40,17 +40,6 @@ RUNS = (
     )
     .order_by(runs.c.first, runs.c.id)
 )
-SLOTS = (
-    select(frames.c.slot_at)
-    .where(
-        frames.c.camera == bindparam("camera_id"),
-        frames.c.segment == bindparam("segment_id"),
-        frames.c.at >= bindparam("begin_ms"),
-        frames.c.at < bindparam("end_ms"),
-        frames.c.slot_at.is_not(None),
-    )
-    .order_by(frames.c.at)
-)
 SEGMENT_SLOTS = select(frames.c.slot_at).where(
     frames.c.camera == select(segments.c.camera).where(segments.c.id == bindparam("segment_id")).scalar_subquery(),
     frames.c.segment == bindparam("segment_id"),

@@ -49,8 +49,7 @@ class _Job:
 class Writer:
     """Runs changes in order. ``on_death`` is called with the exception that ended the thread.
 
-    ``busy_since`` is the monotonic start of the commit under way (None: idle), ``last_progress`` the end of the last
-    one: together they tell a supervisor whether the disk hangs.
+    ``busy_since`` is the monotonic start of the commit under way (None: idle): it tells whether the disk hangs.
     """
 
     def __init__(
@@ -71,7 +70,6 @@ class Writer:
         self._anchor: Connection | None = None
         self.commits = 0
         self.busy_since: float | None = None
-        self.last_progress = time.monotonic()
 
     def start(self) -> None:
         """Begin to take changes; once more after the thread has ended (another database was put in place)."""
@@ -198,7 +196,6 @@ class Writer:
             self._together(batch)
         except (SQLAlchemyError, EdgeServiceError, OSError) as error:
             self._one_by_one(batch, error)
-        self.last_progress = time.monotonic()
         self.busy_since = None
 
     def _together(self, batch: list[_Job]) -> None:
