@@ -18,7 +18,7 @@ COMMANDS = sorted({command for row in ROWS for command in re.findall(r"`(scripts
 
 
 def test_every_promise_stands_there_once() -> None:
-    names = [row[0] for row in ROWS if row[0]]
+    names = [row[0] for row in ROWS if re.fullmatch(r"[RS]\d+", row[0])]  # a letter behind it: a promise of our own
     assert sorted(names) == sorted([f"R{n}" for n in range(1, 27)] + [f"S{n}" for n in range(1, 10)])
 
 
