@@ -10,6 +10,7 @@ import signal
 import tempfile
 import threading
 import time
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,6 +29,7 @@ CAMERAS = {"garden": "Garden", "street": "Street"}
 INTERVAL_S = 5
 _DRAIN_S = 4.0
 _TELL_S = 10.0
+_LONGEST_S = 10 * 366 * 86400.0
 
 
 class Runner(Protocol):
@@ -194,9 +196,12 @@ def _zone(wanted: str | None) -> str:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 10 * 366 * 86400:  # also refuses nan
-        raise ValueError(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= _LONGEST_S:  # also refuses nan
+        raise ArgumentTypeError(f"{text!r} is no time, allowed: seconds above 0")
     return value
 
 

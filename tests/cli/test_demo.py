@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from edge_service.__main__ import main
 from edge_service.adapters.clock import SystemClock
 from edge_service.cli.demo import CAMERAS, demo_settings, drive, introduction
 from edge_service.fates import Sums
@@ -131,3 +132,11 @@ def test_the_whole_of_it_delivers_every_planned_picture_and_says_so(tmp_path: Pa
         for picture in pictures:
             assert re.search(r"T\d{5}[05]", picture.name), "a slot falls on whole 5 s"
             Image.open(picture).load()
+
+
+@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan"])
+def test_a_wrong_time_is_wrong_usage_in_plain_words(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", f"--seconds={seconds}"])
+    assert ended.value.code == 2
+    assert f"'{seconds}' is no time, allowed: seconds above 0" in capsys.readouterr().err
