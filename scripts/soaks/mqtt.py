@@ -33,7 +33,7 @@ from tests.service_kit import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CHUNK = 500
+CHUNK = 50
 
 
 @dataclass(frozen=True)
