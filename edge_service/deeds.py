@@ -55,8 +55,8 @@ class Reach(Protocol):
     def take_code(self, code: str, ticket: Ticket, now: datetime) -> Outcome | None:
         """Finish a sign-in with a pasted code."""
 
-    def reset(self, now: datetime) -> None:
-        """Forget sign-ins and command ids."""
+    def reset(self, now: datetime, then: Callable[[datetime], None]) -> bool:
+        """Forget sign-ins, the link and command ids; True when ``then`` is called at the end."""
 
 
 class Deeds:
@@ -196,14 +196,16 @@ class Deeds:
         warnings = [*(fault.line() for fault in result.loaded.warnings), *(f"cameras.{c}: no_slots" for c in barren)]
         return {"changed": list(result.changed), "dropped": list(result.dropped), "warnings": warnings}
 
-    def reset(self, _command: Command, _ticket: Ticket, now: datetime) -> Outcome:
+    def reset(self, _command: Command, ticket: Ticket, now: datetime) -> Outcome | None:
         """Stopped, unlinked, changes and ids forgotten; the file, ledger, receipts and waiting frames stay."""
         self._switch(None, on=False, now=now)
-        self._reach.reset(now)
+        told: dict[str, object] = {}
+        later = self._reach.reset(now, lambda at: ticket.answer(replies.done_well(told), at))
         changed = self._configuration.forget_changes()
         if changed:
             self._reach.apply(changed, now)
-        return replies.done_well({"changed": list(changed)})
+        told["changed"] = list(changed)
+        return None if later else replies.done_well(told)
 
     def forget(self, command: Command, _ticket: Ticket, now: datetime) -> Outcome:
         """Clear what is retained for a camera that is no longer configured."""

@@ -245,12 +245,16 @@ class Linking:
         self._errand("unlink", work, lambda done, at: ticket.answer(_ended(done, answer), at))
         return None
 
-    def reset(self, now: datetime) -> None:
-        """Close the sign-in, forget the link (revoked at Dropbox if it can be reached)."""
+    def reset(self, now: datetime, then: Callable[[datetime], None]) -> bool:
+        """Close the sign-in, forget the link (revoked at Dropbox if it can be reached). True when that takes a while:
+        ``then`` is called at its end.
+        """
         self._room.sign_ins.close()
         self._close(replies.error("no_sign_in", "the node was reset"), now)
-        if self._room.tokens.has_link:
-            self._errand("unlink", self._room.tokens.unlink, lambda _done, _at: None)
+        if not self._room.tokens.has_link:
+            return False
+        self._errand("unlink", self._room.tokens.unlink, lambda _done, at: then(at))
+        return True
 
     def _refusal(self, *, app_key: bool = True) -> Outcome | None:
         destination = self._settings().destination

@@ -11,6 +11,7 @@ from edge_service.retention import SpoolLimits
 from edge_service.runtime.destination import link_report, make_destination
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from edge_service.desk import Ticket
@@ -109,7 +110,7 @@ class Reach:
         """Finish a sign-in with a pasted code."""
         return self._parts.linking.take_code(code, ticket, now)
 
-    def reset(self, now: datetime) -> None:
-        """Forget sign-ins, the link and command ids."""
-        self._parts.linking.reset(now)
+    def reset(self, now: datetime, then: Callable[[datetime], None]) -> bool:
+        """Forget sign-ins, the link and command ids; True when ``then`` is called at the end."""
         self._parts.store.memory.forget_commands()
+        return self._parts.linking.reset(now, then)

@@ -117,3 +117,20 @@ def test_the_command_line_links_beside_a_running_service(scene: Scene) -> None:
     wait_until(lambda: len(scene.dropbox.files()) >= 2, 20, "the running service takes the link up")
     assert scene.service.stop() == 0
     assert os.path.exists(scene.service.folder / "data" / "secret.key")  # noqa: PTH110
+
+
+def test_a_reset_is_answered_when_the_link_is_gone(scene: Scene) -> None:
+    with Wire(scene.broker.port) as wire:
+        scene.service.start()
+        wire.wait(lambda heard: heard.topic == f"{B}/status" and heard.text == "online")
+        wire.send(f"{B}/cmd/link", "PRESS")
+        address = wire.wait(lambda heard: heard.topic == f"{B}/response/link").json["data"]["authorize_url"]
+        wire.send(f"{B}/cmd/code", scene.dropbox.allow(asked(address)))
+        wire.wait(lambda heard: heard.topic == f"{B}/link" and heard.json["state"] == "linked", 20)
+        mark = len(wire.heard)
+        wire.send(f"{B}/cmd/reset", "PRESS")
+        answer = wire.wait(lambda heard: heard.topic == f"{B}/response/reset", 30)
+        assert answer.json["status"] == "ok"
+        before = wire.heard[mark : wire.heard.index(answer)]
+        assert [heard.json["state"] for heard in before if heard.topic == f"{B}/link"][-1] == "unlinked"
+        assert [heard.json["capture"] for heard in before if heard.topic == f"{B}/state"][-1] == "stopped"
