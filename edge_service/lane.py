@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 _DUE_ROWS = 256
 _HOURS_LOOK_S = 60.0
+_WARM_S = 3.0
+"""Before the end of collecting: the SDK costs a third of all memory, so it is not loaded much before it is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,8 @@ class Lane:
         if sum(frame.bytes for frame in due) >= budget // 2 or self._condition.trouble:
             return 0.0
         left = self._noticed + self._pace.batch_seconds - at
+        if left > _WARM_S:
+            return left - _WARM_S
         if left > 0:
             self._destination.warm()
         return max(0.0, left)

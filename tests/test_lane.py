@@ -36,6 +36,20 @@ def test_a_lone_frame_waits_only_for_the_batch_seconds() -> None:
     assert bench.store.states() == ["delivered"]
 
 
+def test_what_is_heavy_is_not_loaded_much_before_a_long_collecting_ends() -> None:
+    bench = Bench(pace=Pace(batch_seconds=20.0))
+    bench.lane.wake()
+    bench.store.add(b"one")
+    assert bench.lane.step() == pytest.approx(17.0)
+    assert bench.remote.warmed == 0
+    bench.watch.advance(17.0)
+    assert bench.lane.step() == pytest.approx(3.0)
+    assert bench.remote.warmed == 1
+    bench.watch.advance(3.0)
+    bench.lane.step()
+    assert bench.store.states() == ["delivered"]
+
+
 def test_a_full_piece_does_not_wait_to_be_collected() -> None:
     bench = Bench(pace=Pace(batch_seconds=60.0, memory=4000))
     for _ in range(5):
