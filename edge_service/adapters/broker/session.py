@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOP_S: Final = 0.5
+LOOP_S: Final = 1.0
 HANDSHAKE_S: Final = 15.0
 MAX_PACKET: Final = 1_000_000
 """Larger packets are never sent, whatever the broker allows: some end the connection above it."""

@@ -193,13 +193,26 @@ class Ledger:
         total = _sums(self._of_camera(statements.HOUR_SUMS, camera, {"first": first_hour, "past": past_hour}))
         total += _sums(self._of_camera(statements.DAY_SUMS, camera, {"begin_ms": first, "end_ms": past}))
         for edge_begin, edge_end in edges:
-            if edge_begin < edge_end and self._of_camera(
-                statements.HOUR_KNOWN, camera, {"hour": edge_begin // HOUR_MS}
-            ):
-                total += self._edge(camera, edge_begin, edge_end)
+            if edge_begin < edge_end:
+                total += self._part_of_hour(camera, edge_begin, edge_end)
         return total
 
     # --- inside -----------------------------------------------------------------------------------------------
+
+    def _part_of_hour(self, camera: str, begin: int, end: int) -> Sums:
+        """A part of one hour. Where a day that was folded ends inside the hour (Kathmandu), the hour's own sums are
+        what is left of it: they are exact also when rows are gone.
+        """
+        hour = begin // HOUR_MS
+        if not self._of_camera(statements.HOUR_KNOWN, camera, {"hour": hour}):
+            return Sums()
+        values = {"after_ms": hour * HOUR_MS, "before_ms": (hour + 1) * HOUR_MS}
+        folded = self._of_camera(statements.FOLDED_IN, camera, values)
+        if folded:
+            begin = max(begin, folded[0].end)
+            if begin == folded[0].end and end == values["before_ms"]:
+                return _sums(self._of_camera(statements.HOUR_SUMS, camera, {"first": hour, "past": hour + 1}))
+        return self._edge(camera, begin, end) if begin < end else Sums()
 
     def _edge(self, camera: str, begin: int, end: int) -> Sums:
         """Counted from the records: at most an hour of one camera."""

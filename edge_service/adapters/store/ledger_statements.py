@@ -60,6 +60,13 @@ HOUR_SUMS = select(*(func.coalesce(func.sum(hours.c[name]), 0) for name in SUM_C
 DAY_SUMS = select(*(func.coalesce(func.sum(days.c[name]), 0) for name in SUM_COLUMNS)).where(
     days.c.camera == bindparam("camera_id"), days.c.begin >= bindparam("begin_ms"), days.c.begin < bindparam("end_ms")
 )
+FOLDED_IN = select(days.c.end).where(
+    days.c.camera == bindparam("camera_id"),
+    days.c.begin < bindparam("after_ms"),
+    days.c.begin > bindparam("after_ms") - 2 * LONGEST_MS,
+    days.c.end > bindparam("after_ms"),
+    days.c.end < bindparam("before_ms"),
+)
 HOUR_KNOWN = select(hours.c.hour).where(hours.c.camera == bindparam("camera_id"), hours.c.hour == bindparam("hour"))
 FRAME_SUMS = (
     select(frames.c.state, frames.c.slot_at.is_(None).label("extra"), func.count().label("frames"))

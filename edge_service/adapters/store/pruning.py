@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -23,6 +23,7 @@ from edge_service.adapters.store.tally import HOUR_MS
 from edge_service.moments import from_ms, to_ms
 
 if TYPE_CHECKING:
+    import sqlite3
     from datetime import tzinfo
 
     from sqlalchemy import Connection, Engine
@@ -84,13 +85,14 @@ class Pruning:
         self._ledger = ledger
 
     def prune_ledger(self, now: datetime, details_s: float, max_bytes: int, zone: tzinfo = UTC) -> bool:
-        """Let go of details older than ``details_s`` seconds, older ones first while the file is above ``max_bytes``.
+        """Let go of days older than ``details_s`` seconds, older ones first while the file is above ``max_bytes``.
 
-        Frames that still wait or have a file stay. Hours are folded into days of ``zone`` once they are older than
-        that. Returns whether there is more to do; each call holds the database for some milliseconds only.
+        A local day's hours are folded into one row before its frames' rows go, so that its sums stay exact. Frames
+        that still wait or have a file stay. Returns whether there is more to do; each call holds the database for some
+        milliseconds only.
         """
         self._writer.flush()
-        before = now - timedelta(seconds=details_s)
+        before = day_of(now - timedelta(seconds=details_s), zone)[0]
         with reading(self._engine) as connection:
             all_cameras = [(row.id, row.camera) for row in connection.execute(_CAMERAS)]
         more = self._fold(all_cameras, before, zone)
@@ -98,7 +100,7 @@ class Pruning:
             removed = [self._remove(number, to_ms(before)) for number, _ in all_cameras]  # of every camera a piece
             more = any(removed)
         if self._used_bytes() > max_bytes * _HEADROOM:
-            more = self._remove_oldest(all_cameras, to_ms(now - _UNTOUCHED)) or more
+            more = self._remove_oldest(all_cameras, now - _UNTOUCHED, zone) or more
         return self._shrink() or more
 
     def _remove(self, camera: int, before: int) -> bool:
@@ -109,36 +111,44 @@ class Pruning:
         removed = self._writer.do(lambda connection: connection.execute(_REMOVE, values).rowcount)
         return removed == _ROWS_AT_ONCE
 
-    def _remove_oldest(self, all_cameras: list[tuple[int, str]], newest: int) -> bool:
-        """One portion from the camera whose rows reach back the furthest."""
+    def _remove_oldest(self, all_cameras: list[tuple[int, str]], newest: datetime, zone: tzinfo) -> bool:
+        """One portion from the camera whose rows reach back the furthest: all keep about the same span."""
         firsts = []
         with reading(self._engine) as connection:
-            for number, _ in all_cameras:
+            for number, name in all_cameras:
                 first = connection.execute(
                     _FIRST_ROW.where(_SETTLED, frames.c.at < bindparam("before")),
-                    {"camera_id": number, "before": newest},
+                    {"camera_id": number, "before": to_ms(newest)},
                 ).scalar()
                 if first is not None:
-                    firsts.append((first, number))
+                    firsts.append((first, number, name))
         if not firsts:
             return False
-        first, camera = min(firsts)
-        # not beyond the next camera's oldest row by more than a day: all keep about the same span
-        limit = min(newest, first + 24 * HOUR_MS)
-        self._writer.do(lambda connection: connection.execute(_REMOVE, {"camera_id": camera, "before": limit}))
+        first, camera, name = min(firsts)
+        limit = min(newest, day_of(from_ms(first), zone)[1])
+        if self._fold_camera(camera, name, limit, zone, _DAYS_AT_ONCE):
+            values = {"camera_id": camera, "before": to_ms(limit)}
+            self._writer.do(lambda connection: connection.execute(_REMOVE, values))
         return True
 
     def _fold(self, all_cameras: list[tuple[int, str]], before: datetime, zone: tzinfo) -> bool:
         """Hours of whole local days before ``before`` into a row per day; whether more could go."""
         left = _DAYS_AT_ONCE
         for number, name in all_cameras:
-            while left:
-                day = self._oldest_day(number, zone)
-                if day is None or day[1] > before:
-                    break
-                self._fold_day(number, name, *day)
-                left -= 1
-        return not left
+            left = self._fold_camera(number, name, before, zone, left)
+            if not left:
+                return True
+        return False
+
+    def _fold_camera(self, number: int, name: str, before: datetime, zone: tzinfo, left: int) -> int:
+        """The same for one camera, at most ``left`` days; how many more may be folded."""
+        while left:
+            day = self._oldest_day(number, zone)
+            if day is None or day[1] > before:
+                break
+            self._fold_day(number, name, *day)
+            left -= 1
+        return left
 
     def _oldest_day(self, number: int, zone: tzinfo) -> tuple[datetime, datetime] | None:
         """The local day that the oldest hour belongs to."""
@@ -185,8 +195,15 @@ class Pruning:
         if free <= _SPARE_PAGES:
             return False
         take = min(_PAGES_AT_ONCE, free - _SPARE_PAGES // 2)
-        self._writer.do(lambda connection: connection.exec_driver_sql(f"PRAGMA incremental_vacuum({take})").all())
+        self._writer.do(lambda connection: _give_back(connection, take))
         return free - take > _SPARE_PAGES
+
+
+def _give_back(connection: Connection, pages: int) -> None:
+    """Python's sqlite3 steps a statement without columns once, and incremental_vacuum frees a page each step."""
+    raw = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+    for _ in range(pages):
+        raw.execute("PRAGMA incremental_vacuum(1)").close()
 
 
 def day_of(moment: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
