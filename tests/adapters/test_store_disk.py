@@ -14,7 +14,7 @@ from edge_service.adapters.store.access import close_to_others
 from edge_service.adapters.store.opening import Store
 from edge_service.adapters.store.place import prepare
 from edge_service.errors import PersonNeededError
-from tests.store_kit import NOW, Paths, new_frame, opened
+from tests.store_kit import NOW, Paths, at, faults, new_frame, opened, receipt
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
 
@@ -134,6 +134,44 @@ def test_a_spool_that_somebody_emptied_counts_its_frames_as_dropped(tmp_path: Pa
     shutil.rmtree(folder / "spool" / "porch")
     store = Store(folder)
     assert store.open(NOW).lost_rows == 1
+    store.close()
+
+
+def test_a_removal_that_a_power_cut_has_undone_doubles_no_frame(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    store = opened(folder)
+    kept = [store.frames.keep(new_frame(second), Paths()) for second in (1, 2)]
+    files = {folder / "spool" / frame.file: store.frames.read(frame) for frame in kept}
+    store.frames.claim(kept[:1])
+    store.frames.delivered([receipt(kept[0])])
+    store.frames.remove_file(store.frames.read_settled_before(at(200), 9))
+    store.frames.drop([kept[1].id], "thinned")
+    store.close()
+    for path, data in files.items():
+        path.write_bytes(data)
+    store = Store(folder)
+    assert store.open(NOW).adopted == 0
+    assert not any(path.exists() for path in files)
+    assert [store.frames.find(frame.id).state.value for frame in kept] == ["delivered", "dropped"]  # type: ignore[union-attr]
+    assert not faults(store, folder)
+    store.close()
+
+
+def test_a_frame_given_up_as_missing_comes_back_with_its_file(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    store = opened(folder)
+    frame = store.frames.keep(new_frame(1), Paths())
+    store.close()
+    away = tmp_path / "away"
+    (folder / "spool" / "porch").rename(away)
+    opened(folder).close()
+    away.rename(folder / "spool" / "porch")
+    store = opened(folder)
+    found = store.frames.find(frame.id)
+    assert found is not None
+    assert (found.state.value, found.file, found.path, found.maybe_there) == ("pending", frame.file, frame.path, True)
+    assert store.frames.queue().frames == 1
+    assert not faults(store, folder)
     store.close()
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, func, select
 
 from edge_service.adapters.store import moves
 from edge_service.adapters.store.connect import reading
+from edge_service.adapters.store.letting_go import LettingGo
 from edge_service.adapters.store.rows import BY_ID, COLUMNS, frame_of, moment
 from edge_service.adapters.store.schema import DELIVERED, NOT_BEFORE_NAMED, PENDING, UPLOADING, cameras, frames
 from edge_service.errors import BadItemError, TryAgainError
@@ -124,6 +125,7 @@ class Frames:
         self._numbers = numbers
         self._keeper = keeper
         self._moving = threading.Lock()
+        self._letting_go = LettingGo()
 
     def keep(self, new: NewFrame, path_for: PathFor) -> Frame:
         """File first, row after; acknowledged when both are synced."""
@@ -157,7 +159,8 @@ class Frames:
 
     def spool_bytes(self) -> int:
         """Bytes of all pictures in the spool, from counters."""
-        return self._row(_QUEUE, {})[2] or 0
+        with reading(self._engine) as connection:
+            return self._letting_go.spool_bytes(connection)
 
     def find(self, frame_id: int) -> Frame | None:
         """The frame as it stands now."""
@@ -175,7 +178,9 @@ class Frames:
 
     def read_settled_before(self, delivered_before: datetime, limit: int) -> list[Frame]:
         """Delivered frames whose local file may go, oldest delivery first."""
-        return self._frames(_MAY_GO, {"before": to_ms(delivered_before), "most": limit})
+        known = self._letting_go.ids()
+        found = self._frames(_MAY_GO, {"before": to_ms(delivered_before), "most": limit + len(known)})
+        return [frame for frame in found if frame.id not in known][:limit]
 
     def pending_times(self, camera: str, *, in_doubt: bool = False) -> list[tuple[int, datetime, int]]:
         """(id, time, bytes) of a camera's droppable frames, oldest first."""
@@ -262,7 +267,7 @@ class Frames:
             if data:
                 ready.append((frame.id, path, moves.hashed(data)))
             else:
-                self.drop([frame.id], "file_missing")
+                self.drop([frame.id], moves.FILE_MISSING)
         if ready:
             self._writer.do(lambda connection: moves.name_all(connection, ready))
 
@@ -289,11 +294,14 @@ class Frames:
         return [self._known(frame.id) for frame in chosen if frame.id in lost]
 
     def remove_file(self, chosen: Sequence[Frame]) -> None:
-        """Unlink the local files of delivered frames; the rows stay as receipts."""
-        for frame in chosen:
-            if frame.state.value == "delivered" and frame.file:
-                self._files.remove(frame.file)
-        self._writer.do(lambda connection: moves.forget_files(connection, [frame.id for frame in chosen]))
+        """Unlink the local files of delivered frames; the rows stay as receipts.
+
+        Their rows say so a little later, with other changes: a start finds by itself that a delivered file is gone.
+        """
+        gone = [frame for frame in chosen if frame.state.value == "delivered" and frame.file]
+        for frame in gone:
+            self._files.remove(frame.file)
+        self._letting_go.add(gone, self._writer)
 
     # --- inside -----------------------------------------------------------------------------------------------
 

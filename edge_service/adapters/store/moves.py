@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, case, select, update
 
 from edge_service.adapters.store.keeping import free_path
 from edge_service.adapters.store.rows import BY_ID, COLUMNS, digests, path_hash
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
     from edge_service.adapters.store.rows import AnyRow
     from edge_service.frame import Receipt
+
+
+FILE_MISSING = "file_missing"
+"""Why a frame is dropped whose file was not there at a start. It comes back with its file."""
 
 
 class Move(Protocol):
@@ -100,6 +104,17 @@ _LOSE = (
     update(frames)
     .where(_ID, frames.c.state.in_((PENDING, UPLOADING)))
     .values(state=bindparam("new_state"), file="", due_at=0, reason=bindparam("why"))
+)
+_REVIVE = (
+    update(frames)
+    .where(_ID, frames.c.state == DROPPED, frames.c.reason == FILE_MISSING)
+    .values(
+        state=PENDING,
+        file=bindparam("new_file"),
+        reason="",
+        maybe_there=1,
+        due_at=case((frames.c.sha256.is_(None), NOT_BEFORE_NAMED), else_=0),
+    )
 )
 _FORGET_FILE = update(frames).where(_ID, frames.c.state == DELIVERED, frames.c.file != "").values(file="")
 _ROW = select(*COLUMNS, frames.c.due_at).where(_ID)
@@ -229,6 +244,17 @@ def lose(connection: Connection, frame_ids: Sequence[int], reason: str, *, quara
             move_sums(connection, row.camera, row.at, {"waiting": -1, "dropped": 1})
         add_life(connection, row.camera, life)
     return lost
+
+
+def revive(connection: Connection, frame_id: int, file: str) -> None:
+    """The file of a frame that was given up as missing is there again. The life's count of dropped ones stays."""
+    if not connection.execute(_REVIVE, {"frame_id": frame_id, "new_file": file}).rowcount:
+        return
+    row = connection.execute(_ROW, {"frame_id": frame_id}).one()
+    life = {"queue_frames": 1, "queue_bytes": row.bytes, "spool_bytes": row.bytes}
+    add_life(connection, row.camera, life)
+    if row.slot_at is not None:
+        move_sums(connection, row.camera, row.at, {"waiting": 1, "dropped": -1})
 
 
 def forget_files(connection: Connection, frame_ids: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ from edge_service.adapters.store import moves
 from edge_service.adapters.store.connect import DatabaseBrokenError, reading
 from edge_service.adapters.store.keeping import insert_kept, row_of
 from edge_service.adapters.store.rows import path_hash
-from edge_service.adapters.store.schema import DELIVERED, PENDING, UPLOADING, cameras, frames, runs
+from edge_service.adapters.store.schema import DELIVERED, DROPPED, PENDING, UPLOADING, cameras, frames, runs
 from edge_service.adapters.store.spans import LONGEST_MS
 from edge_service.errors import PersonNeededError
 from edge_service.spool_names import LocalName, parse_name
@@ -66,6 +66,17 @@ _IN_RUN = (
     )
     .limit(1)
 )
+_SAME_FRAME = (
+    select(frames.c.id, frames.c.state, frames.c.reason)
+    .where(
+        frames.c.camera == bindparam("camera_id"),
+        frames.c.at == bindparam("at_ms"),
+        frames.c.number == bindparam("number"),
+        frames.c.captured_at == bindparam("captured_ms"),
+        frames.c.file == "",
+    )
+    .limit(1)
+)
 _LAST_NUMBER = select(cameras.c.last_number).where(cameras.c.id == bindparam("camera_id"))
 _RAISE_NUMBER = (
     update(cameras)
@@ -102,7 +113,7 @@ class Recovery:
         lost = [row.id for row in rows.values() if row.state == PENDING]
         let_go = [row.id for row in rows.values() if row.state == DELIVERED]
         for some in _portions(lost):
-            self._writer.do(partial(moves.lose, frame_ids=some, reason="file_missing"))
+            self._writer.do(partial(moves.lose, frame_ids=some, reason=moves.FILE_MISSING))
         for some in _portions(let_go):
             self._writer.do(partial(moves.forget_files, frame_ids=some))
         return self._adopt(orphans), len(lost)
@@ -117,9 +128,13 @@ class Recovery:
             elif name is not None:
                 named.append((self._numbers.of(name.camera), name, found))
         named.sort(key=lambda one: (one[1].camera, one[1].number))
+        undone = 0
         for some in _portions(named):
-            self._writer.do(partial(_insert_all, some=some))
-        return len(named)
+            left = self._writer.do(partial(_insert_all, some=some))
+            for file in left:
+                self._files.remove(file)
+            undone += len(left)
+        return len(named) - undone
 
 
 def _contradicts_itself(row: AnyRow) -> bool:
@@ -131,15 +146,26 @@ def _contradicts_itself(row: AnyRow) -> bool:
     return bool(hashlib.sha256(row.sha256).digest() != row.content_hash)
 
 
-def _insert_all(connection: Connection, some: Iterable[tuple[int, LocalName, Found]]) -> None:
+def _insert_all(connection: Connection, some: Iterable[tuple[int, LocalName, Found]]) -> list[str]:
+    """Returns files that have their row already: a power cut has undone their removal."""
+    undone = []
     for camera, name, found in some:
         row = row_of(name, camera, found.file, found.bytes)
         row.update(attempts=1, maybe_there=1)
+        same = {"camera_id": camera, "at_ms": row["at"], "number": row["number"], "captured_ms": row["captured_at"]}
+        before = connection.execute(_SAME_FRAME, same).one_or_none()
+        if before is not None:
+            if before.state == DROPPED and before.reason == moves.FILE_MISSING:
+                moves.revive(connection, before.id, found.file)
+            else:
+                undone.append(found.file)
+            continue
         if row["slot_at"] is not None and _has_record(connection, row):
             row["slot_at"] = None  # one fate per slot: a second picture of it is an extra one
-        before = connection.execute(_LAST_NUMBER, {"camera_id": camera}).scalar_one()
+        last = connection.execute(_LAST_NUMBER, {"camera_id": camera}).scalar_one()
         insert_kept(connection, row, "")
-        connection.execute(_RAISE_NUMBER, {"camera_id": camera, "number": before})
+        connection.execute(_RAISE_NUMBER, {"camera_id": camera, "number": last})
+    return undone
 
 
 def _has_record(connection: Connection, row: dict[str, int]) -> bool:
