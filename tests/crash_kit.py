@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edge_service.frame import Frame
 
 _READY = re.compile(rb"ready (\S+)\n")
-_FRESH_EVERY = 40
+_FRESH_EVERY = 20
 """Kills on one folder before the next: old rows must not hide young faults, and checking them all takes time."""
 _WARM = 3
 """Rounds before the clock of the other kills starts: the first ones are slow and would eat the time."""

@@ -120,6 +120,29 @@ def test_a_flipped_bit_in_a_well_formed_row_is_seen(change: str, tmp_path: Path)
     store.close()
 
 
+@pytest.mark.parametrize("rows", [0, 40_000])
+def test_an_index_that_differs_from_its_rows_is_seen(rows: int, tmp_path: Path) -> None:
+    """Else a frame could lie in the spool for ever: the queue is read from the index alone."""
+    folder = tmp_path / "data"
+    damage_kit.fill(folder)
+    with contextlib.closing(sqlite3.connect(folder / DATABASE)) as db:
+        db.execute("CREATE TABLE ballast (data)")
+        db.executemany("INSERT INTO ballast VALUES (?)", ((bytes(950),) for _ in range(rows)))
+        db.commit()
+        db.execute("PRAGMA writable_schema=ON")
+        (sql,) = db.execute("SELECT sql FROM sqlite_schema WHERE name = 'frames_file'").fetchone()
+        db.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'frames_file'", (sql.replace("''", "'nothing'"),))
+        db.commit()
+    with contextlib.closing(sqlite3.connect(folder / DATABASE)) as db:  # entries go with no row behind them
+        db.execute("UPDATE frames SET file = 'nothing' WHERE id = 55")
+        db.execute("PRAGMA writable_schema=ON")
+        db.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'frames_file'", (sql,))
+        db.commit()
+    store = Store(folder)
+    assert store.open(NOW).rebuilt
+    store.close()
+
+
 def test_only_the_newest_broken_databases_are_kept(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     damage_kit.fill(folder, 6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ _FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 _NOT_TEXT = "Could not decode to UTF-8"
 """How the driver begins when a text column holds other bytes: it gives no code with it."""
+_NOT_OURS = re.compile(r"no such (table|column|index)|has no column named")
+"""Our statements fit our tables: when they do not, the tables' own text is damaged."""
 _PRAGMAS = (
     "PRAGMA synchronous=FULL",  # an acknowledgement depends on each commit
     "PRAGMA foreign_keys=ON",
@@ -74,7 +77,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.connect() as connection:
             yield connection
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, UnicodeDecodeError) as error:
         raise translated(error) from error
 
 
@@ -99,12 +102,21 @@ def translated(error: Exception) -> Exception:
         return origin
     if isinstance(origin, OSError):
         return disk_problem(origin)
-    code = getattr(origin, "sqlite_errorcode", None)
-    if isinstance(origin, sqlite3.OperationalError) and str(origin).startswith(_NOT_TEXT):
+    if isinstance(origin, Exception) and _without_words(origin):
         return DatabaseBrokenError("the database is damaged (a text is none)")
+    code = getattr(origin, "sqlite_errorcode", None)
     if not isinstance(origin, sqlite3.Error) or code is None:
         return error
+    if code == sqlite3.SQLITE_CONSTRAINT_NOTNULL or (code == sqlite3.SQLITE_ERROR and _NOT_OURS.search(str(origin))):
+        return DatabaseBrokenError("the database is damaged (a table is not what it was made as)")
     return _of_code(code, getattr(origin, "sqlite_errorname", str(code))) or error
+
+
+def _without_words(error: Exception) -> bool:
+    """A column, or what SQLite says of the damage, holds bytes that are no text."""
+    if isinstance(error, UnicodeDecodeError):
+        return True
+    return isinstance(error, sqlite3.OperationalError) and str(error).startswith(_NOT_TEXT)
 
 
 def _of_code(code: int, name: str) -> Exception | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge_service.adapters.store.connect import DAMAGED, DatabaseBrokenError, disk_problem, translated
 from edge_service.adapters.store.impossible import questions
-from edge_service.adapters.store.schema import APPLICATION_ID, DATABASE, SCHEMA_VERSION, memory_crc
+from edge_service.adapters.store.schema import APPLICATION_ID, DATABASE, SCHEMA_VERSION, memory_crc, metadata
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,6 +24,15 @@ _BROKEN = ".broken-"
 _MOST_ASIDE = 2
 """Broken databases that are kept for a person to look at: they may be large, and nobody may ever come."""
 _MEMORY = "SELECT key, value, crc FROM memory"
+_HEADER = 100
+_MODES, _WAL_MODES = slice(18, 20), b"\2\2"
+"""Where the header says how the file is written and read (sqlite.org/fileformat2.html, 1.3): both by a WAL."""
+_SMALL_PAGES = 32_768
+_WAITING = (
+    "SELECT count(*), total(id), total(state), total(due_at), total(at), total(camera), total(bytes)"
+    " FROM frames {} WHERE file <> ''"
+)
+_BOTH_WAYS = ("INDEXED BY frames_file", "NOT INDEXED")
 _OF_OURS = frozenset({"cameras", "frames", "hours", "memory", "segments"})
 
 
@@ -58,30 +67,46 @@ def examine(folder: Path, *, seconds: float = _CHECK_SECONDS) -> Finding:
     except OSError as error:
         raise disk_problem(error) from error
     try:
+        with path.open("rb") as handle:
+            modes = handle.read(_HEADER)[_MODES]
+    except OSError as error:
+        raise disk_problem(error) from error
+    try:
         connection = sqlite3.connect(path, timeout=10, isolation_level=None)
         try:
-            return _examine(connection, seconds)
+            return _examine(connection, seconds, modes)
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         ours = translated(error)
         if isinstance(ours, DatabaseBrokenError) or ours is error:
             return Finding(Condition.BROKEN, why=str(ours))
         raise ours from error
 
 
-def _examine(connection: sqlite3.Connection, seconds: float) -> Finding:
+def _examine(connection: sqlite3.Connection, seconds: float, modes: bytes) -> Finding:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type='table'")}
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if not tables and application in {0, APPLICATION_ID}:
         return Finding(Condition.ABSENT, why="the file holds no tables")
-    if application != APPLICATION_ID:
+    if application != APPLICATION_ID or modes != _WAL_MODES:
         return Finding(Condition.BROKEN, why="the file is not a database of this program")
     if version <= SCHEMA_VERSION and not tables >= _OF_OURS:
         return Finding(Condition.BROKEN, why="tables are missing")
+    if version == SCHEMA_VERSION and (lacking := _lacking(connection)):
+        return Finding(Condition.BROKEN, why=f"the table {lacking} has other columns than it should")
     fault = _fault(connection, seconds, rows=version == SCHEMA_VERSION)
     return Finding(Condition.BROKEN, why=fault) if fault else Finding(Condition.SOUND, version=version)
+
+
+def _lacking(connection: sqlite3.Connection) -> str:
+    """The first table whose text was damaged into another one, "" when all have their columns."""
+    for table in metadata.sorted_tables:
+        there = {row[1] for row in connection.execute(f"PRAGMA table_info({table.name})")}
+        if not there >= set(table.columns.keys()):
+            return table.name
+    return ""
 
 
 def _fault(connection: sqlite3.Connection, seconds: float, *, rows: bool) -> str:
@@ -89,16 +114,23 @@ def _fault(connection: sqlite3.Connection, seconds: float, *, rows: bool) -> str
     until = time.monotonic() + seconds
     connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
     try:
-        (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        # the full one also holds the indexes against their tables; of a large file only the one that delivery lives by
+        check = "integrity_check" if pages <= _SMALL_PAGES else "quick_check"
+        (answer,) = connection.execute(f"PRAGMA {check}(1)").fetchone()
         if answer != "ok":
             return str(answer).splitlines()[0]
+        if rows and pages > _SMALL_PAGES:
+            by_index, by_table = (connection.execute(_WAITING.format(how)).fetchone() for how in _BOTH_WAYS)
+            if by_index != by_table:
+                return "the index of the spool is not what its rows say"
         for table, question in questions() if rows else ():
             if connection.execute(question).fetchone():
                 return f"the table {table} holds an impossible row"
         if rows and any(memory_crc(key, value) != crc for key, value, crc in connection.execute(_MEMORY)):
             return "the table memory holds a damaged value"
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
             return ""
         raise
     finally:

@@ -22,6 +22,7 @@ _CONDITIONS = {
         *_not("text", "file", "path", "format"),
         *_not_or_null("integer", "slot_at", "delivered_at", "path_hash"),
         "state NOT BETWEEN 0 AND 4",
+        "slot_at IS NOT NULL AND at <> slot_at",
         "state = 2 AND (rev IS NULL OR delivered_at IS NULL)",
         "sha256 IS NOT NULL AND (typeof(sha256) <> 'blob' OR length(sha256) <> 32)",
         "content_hash IS NOT NULL AND (typeof(content_hash) <> 'blob' OR length(content_hash) <> 32)",
@@ -36,6 +37,7 @@ _CONDITIONS = {
     "segments": (
         *_not("integer", "camera", "begin", "settled"),
         *_not_or_null("integer", '"end"'),
+        'settled < begin OR "end" < begin',
         "typeof(plan) <> 'text' OR (plan <> '' AND NOT json_valid(plan))",
     ),
     "runs": (

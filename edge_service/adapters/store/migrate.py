@@ -102,5 +102,15 @@ def upgrade(path: Path, scripts: Path, target: int) -> None:
     engine.dispose()
 
 
+def main() -> int:
+    """The child: what went wrong is the last line that it writes."""
+    try:
+        upgrade(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    except Exception as error:  # noqa: BLE001  told to the parent, which raises it
+        sys.stderr.write(f"{getattr(error, 'orig', error)}\n")
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    upgrade(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    sys.exit(main())
