@@ -49,6 +49,8 @@ class Reach:
             logging.getLogger().setLevel(settings.log.level.upper())
         if tops & {"timezone", "location"}:
             parts.slots.move(settings.zone, settings.location, now)
+            for name in settings.cameras:
+                parts.news.changed(name)
         if "cameras" in tops:
             self._apply_cameras(changed, now)
         if tops & {"destination", "upload"}:

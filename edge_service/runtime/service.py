@@ -102,6 +102,7 @@ class Service:
         parts.delivery.start()
         parts.guard.start()
         parts.news.event(None, "started", now)
+        parts.news.refresh(now)  # for `status`, which also asks while there is no broker
         self._control_thread = start_loop("control", parts.control.run, self._thread_died)
         self._keeper_thread = start_loop("keeper", keeper.keep, self._thread_died)
         start_loop("naming", lambda: name_found_frames(parts), self._thread_died)
@@ -124,6 +125,7 @@ class Service:
         begun = [segment for name in ledger.cameras() if (segment := ledger.open_segment(name)) is not None]
         numbers = [segment.id for segment in begun]
         parts.trust.look(reading)
+        parts.node.clock_ok = not parts.trust.unsure
         if not parts.trust.unsure:
             return parts.dating.right(reading, numbers)
         log.warning("the clock cannot be right (%s): frames wait for their names until it is", reading.wall)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tests.faketime_kit import INTERVAL_S, FakedNode, needs_faketime
-from tests.service_kit import wait_until
+from tests.service_kit import ServiceProcess, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,3 +84,33 @@ def test_a_reboot_to_1970_and_back_is_told_as_it_was(tmp_path: Path) -> None:
         fates = dict(node.service.rows("select fate, sum(slots) from runs group by fate"))
         assert fates.keys() <= {"clock", "down", "skipped"}
         assert fates["clock"] < 100, "from 1970 on"
+
+
+def test_another_timezone_and_place_in_the_file_are_taken_up_at_once(tmp_path: Path) -> None:
+    cameras = {
+        "noon": {"source": "http://192.0.2.1/", "at": ["12:00"]},
+        "dusk": {"source": "http://192.0.2.1/", "at": ["sunset"]},
+    }
+    places = {
+        "timezone": "Europe/London",
+        "location": {"latitude": 51.5, "longitude": -0.1},
+        "mqtt": {"url": "mqtt://127.0.0.1:9"},
+        "cameras": cameras,
+    }
+    service = ServiceProcess(tmp_path, {"node": "garden", **places})
+
+    def next_at(camera: str) -> str:
+        told = json.loads(service.command("status", "--json").stdout)["cameras"][camera]
+        return str(told["next_at"]) if told else ""
+
+    with service:
+        wait_until(lambda: "T12:00:00.000+0" in next_at("noon"), 30)
+        dusk = next_at("dusk")
+        service.settings |= {"timezone": "Asia/Kolkata", "location": {"latitude": 12.97, "longitude": 77.59}}
+        service.write()
+        os.kill(service.pid, signal.SIGHUP)
+        wait_until(lambda: next_at("noon").endswith("T12:00:00.000+05:30"), 30)
+        wait_until(lambda: next_at("dusk").endswith("+05:30"), 30)
+        assert datetime.fromisoformat(next_at("dusk")) != datetime.fromisoformat(dusk)
+        assert 17 <= datetime.fromisoformat(next_at("dusk")).hour <= 18
+        assert service.stop() == 0
