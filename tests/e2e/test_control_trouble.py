@@ -102,7 +102,7 @@ def test_a_broker_that_lost_its_memory_is_told_everything_soon(tmp_path: Path) -
                 first = min(heard.at for heard in wire.heard)
                 wait_until(lambda: before <= {heard.topic for heard in wire.heard}, 20, "everything")
                 last = max(next(h.at for h in wire.heard if h.topic == topic) for topic in before)
-                assert last - first < 10  # 0.1 s when nothing else runs; 2 s are promised
+                assert last - first < 10  # 2 s are promised; this machine may be busy
     finally:
         place.close()
 
