@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
 import signal
+import sqlite3
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +52,25 @@ def test_a_database_damaged_while_stopped_is_told_once_and_nothing_is_lost(place
     assert len(events(wire, "database_rebuilt")) == 1
     assert {path.name for path in place.files()} == before, "nothing was delivered twice"
     assert list(database.parent.glob("*.broken-*"))
+
+
+def test_a_database_damaged_in_use_is_made_anew_without_a_hand(place: Place) -> None:
+    with place.broker, Wire(place.broker.port) as wire:
+        place.service.start()
+        wait_until(lambda: len(place.files()) >= 1, 30, "a frame")
+        database, pid = place.service.folder / "data" / "edge_service.db", place.service.pid
+        with contextlib.closing(sqlite3.connect(database)) as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size = database.stat().st_size
+        with database.open("r+b") as handle:
+            handle.seek(1024)
+            handle.write(os.urandom(size - 1024))
+        wait_until(lambda: events(wire, "database_rebuilt"), 60, "the alert")
+        before = {path.name for path in place.files()}
+        wait_until(lambda: {path.name for path in place.files()} - before, 30, "frames go on")
+        assert place.service.alive
+        assert place.service.pid == pid, "who watches over the service need not notice"
+        place.service.stop()
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace injects the faults")

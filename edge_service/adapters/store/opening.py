@@ -178,8 +178,6 @@ class Store:
                 self._engine.dispose()
         else:
             raise PersonNeededError("a new database was damaged at once: the disk cannot be trusted", code="disk_error")
-        if why:
-            _log.error("the database was made anew from the spool: %s", why)
         return Opened(
             adopted=adopted,
             lost_rows=lost_rows,
