@@ -65,6 +65,7 @@ def camera_process() -> Iterator[str]:
         [sys.executable, "-c", _CAMERA],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # its clients are killed, and it says so each time
         text=True,
         cwd=ROOT,
         env=clean_environment(),
