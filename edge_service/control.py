@@ -180,6 +180,7 @@ class Control:
     def run(self) -> None:
         """Until Stop, or until something died."""
         self._world.marked()
+        self._look_at_sign_in(self._reading.wall)  # one that outlived the restart stands in the first B/link
         while not self.stopping:
             self.step(LONGEST_WAIT_S)
 
