@@ -8,11 +8,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from queue import SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    _Task = tuple[Callable[[], None], float]
+    """A job, and how many seconds it may take."""
 
 
 class Watch(Protocol):
@@ -45,8 +49,8 @@ class Crew:
         self._died = died
         self._watch = watch
         self._lock = threading.Lock()
-        self._jobs: deque[tuple[Callable[[], None], float]] = deque()
-        self._idle: list[threading.Condition] = []
+        self._jobs: deque[_Task] = deque()
+        self._idle: list[SimpleQueue[_Task | None]] = []
         self._threads: list[threading.Thread] = []
         self._stopped = False
 
@@ -57,24 +61,28 @@ class Crew:
 
     def submit(self, job: Callable[[], None], allowed_s: float = JOB_S) -> None:
         """Run ``job`` soon; dropped after stop. It should end within ``allowed_s`` seconds: longer counts as hung."""
+        task, thread = (job, allowed_s), None
         with self._lock:
             if self._stopped:
                 return
-            self._jobs.append((job, allowed_s))
             if self._idle:
-                self._idle.pop().notify()
+                self._idle.pop().put(task)
             elif len(self._threads) < self._limit:
-                thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads) + 1}", daemon=True)
+                name = f"{self._name}-{len(self._threads) + 1}"
+                thread = threading.Thread(target=self._work, args=(task,), name=name, daemon=True)
                 self._threads.append(thread)
-                thread.start()
+            else:
+                self._jobs.append(task)
+        if thread is not None:
+            thread.start()
 
     def stop(self) -> None:
         """Take no more jobs; idle workers end, busy ones after their job."""
         with self._lock:
             self._stopped = True
             self._jobs.clear()
-            for idle in self._idle:
-                idle.notify()
+            for box in self._idle:
+                box.put(None)
             self._idle.clear()
 
     def join(self, timeout: float) -> bool:
@@ -84,9 +92,12 @@ class Crew:
             thread.join(end())
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _work(self) -> None:
-        mine, name = threading.Condition(self._lock), threading.current_thread().name
-        while (found := self._next(mine)) is not None:
+    def _work(self, first: _Task) -> None:
+        # A box of its own for each worker: many that wake at the same moment do not queue up for one lock.
+        box: SimpleQueue[_Task | None] = SimpleQueue()
+        name = threading.current_thread().name
+        found: _Task | None = first
+        while found is not None:
             job, allowed_s = found
             try:
                 if self._watch is not None:
@@ -98,15 +109,16 @@ class Crew:
             finally:
                 if self._watch is not None:
                     self._watch.idle(name)
+            found = self._next(box)
 
-    def _next(self, mine: threading.Condition) -> tuple[Callable[[], None], float] | None:
+    def _next(self, box: SimpleQueue[_Task | None]) -> _Task | None:
         with self._lock:
-            while not self._jobs:
-                if self._stopped:
-                    return None
-                self._idle.append(mine)
-                mine.wait()
-            return self._jobs.popleft()
+            if self._jobs:
+                return self._jobs.popleft()
+            if self._stopped:
+                return None
+            self._idle.append(box)
+        return box.get()
 
 
 def _deadline(timeout: float) -> Callable[[], float]:
