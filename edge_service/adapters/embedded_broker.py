@@ -112,7 +112,7 @@ def _require_amqtt() -> None:
         import amqtt.broker  # noqa: F401 - only to see whether it is there
     except ImportError as error:
         raise PersonNeededError(
-            "the demo's broker is not installed; install it with: pip install 'edge_service[demo]'",
+            "the demo's broker is not installed; in this program's folder: pip install '.[demo]', or ./scripts/demo",
             code="extra_missing",
         ) from error
 

@@ -66,6 +66,20 @@ class FolderDestination:
             self._write(root, name, b"\0" * 4096)
             os.unlink(name, dir_fd=root)
 
+    def is_there(self) -> bool:
+        """Whether the folder is there and takes what is written; False: the first delivery will make it. Leaves nothing
+        behind. Raises as ``probe`` does, also when the folder could not be made.
+        """
+        if self._root.exists():
+            self.probe()
+            return True
+        with _translated(self._root):
+            if not self._root.parent.is_dir():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            if not os.access(self._root.parent, os.W_OK | os.X_OK, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return False
+
     def find(self, path: str) -> Receipt | None:
         """What is stored at ``path``, hashed anew. Raises PersonNeededError when the whole folder is not there."""
         if not _parts(path):

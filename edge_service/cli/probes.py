@@ -106,8 +106,7 @@ def _broker(loaded: Loaded, ca_file: str | None) -> tuple[str, bool, str]:
 def _destination(loaded: Loaded, environ: Mapping[str, str]) -> tuple[str, bool, str]:
     settings, clock = loaded.settings, SystemClock()
     if settings.destination.type == "folder":
-        folder = FolderDestination(Path(settings.destination.path), now=clock.now)
-        return _tried("folder", folder.probe, settings.destination.path)
+        return _folder(settings.destination.path, clock)
     data = Path(settings.data_dir)
     if not (data / "edge_service.db").exists():
         return "dropbox", False, "not linked yet: run `edge-service link`"
@@ -130,6 +129,14 @@ def _destination(loaded: Loaded, environ: Mapping[str, str]) -> tuple[str, bool,
         return found
     finally:
         store.close()
+
+
+def _folder(path: str, clock: SystemClock) -> tuple[str, bool, str]:
+    try:
+        there = FolderDestination(Path(path), now=clock.now).is_there()
+    except EdgeServiceError as error:
+        return "folder", False, error.message
+    return "folder", True, path if there else f"{path} (not there yet: the first frame makes it)"
 
 
 def _tried(name: str, probe: Callable[[], None], good: str) -> tuple[str, bool, str]:

@@ -185,4 +185,4 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.startswith("extra_missing")
-    assert "edge_service[demo]" in done.stdout
+    assert "pip install '.[demo]'" in done.stdout

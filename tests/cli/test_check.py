@@ -121,6 +121,23 @@ def test_online_tries_everything_and_fails_if_anything_does(file: Path, capsys: 
     ]
 
 
+@pytest.mark.parametrize(("place", "told"), [("new", "ok"), ("there", "ok"), ("missing/new", "FAIL")])
+def test_online_makes_no_folder(tmp_path: Path, place: str, told: str) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "config.yaml").write_text(
+        f"mqtt: {{url: 'unix:///nobody'}}\ndestination: {{type: folder, path: {place}}}\n"
+    )
+    before = sorted(tmp_path.rglob("*"))
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_service", "check", "--online"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.getcwd()}, capture_output=True, text=True, timeout=60,  # noqa: PTH109
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 1  # nobody is the broker
+    assert done.stdout.splitlines()[-1].startswith(f"{told:<4} folder: {place}")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_the_printed_schema_is_a_valid_one(capsys: pytest.CaptureFixture[str]) -> None:
     parser = ArgumentParser()
     schema.fill_parser(parser)
