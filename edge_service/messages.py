@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
 
     from edge_service.fates import Fate, Slot
@@ -69,8 +69,8 @@ class ShotDone:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """What the delivery lane did or why it waits. ``state`` is upload.state of the contract without ``offline``'s
-    link part: ok idle backoff blocked offline. Empty ``delivered`` with a state is a change of condition.
+    """What the delivery lane did or why it waits. ``state`` is upload.state of the contract: ok idle backoff blocked
+    offline. Without ``delivered`` it tells that the state, or the next try, is another now.
     """
 
     state: str
@@ -112,11 +112,10 @@ class Visited:
 
 @dataclass(frozen=True, slots=True)
 class ErrandDone:
-    """A slow piece of a command (code exchange, revoke, explain over a year ...) came back to be answered."""
+    """A piece of work that waited for the network (code exchange, revoke, the daily look at the link) has ended."""
 
     name: str
     token: int
-    result: Mapping[str, object] = field(repr=False)
     error: Exception | None = None
 
 
@@ -125,14 +124,6 @@ class SettingsChanged:
     """The file (SIGHUP) or another process changed something that lasts: read it again."""
 
     what: str
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerDied:
-    """A thread ended with an exception: a bug. The process ends with 1."""
-
-    name: str
-    error: BaseException
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +142,5 @@ Message = (
     | Visited
     | ErrandDone
     | SettingsChanged
-    | WorkerDied
     | Stop
 )

@@ -81,7 +81,7 @@ class HangingEvent(threading.Event):
 
 def _control(parts: Parts) -> None:
     token = parts.control.expect(hang)
-    parts.control.post(ErrandDone("hang", token, {}))
+    parts.control.post(ErrandDone("hang", token))
 
 
 def _delivery(parts: Parts) -> None:

@@ -98,7 +98,7 @@ class PageHouse:
                 work()
             except EdgeServiceError as error:
                 problem = error
-            self.inbox.put(lambda: then(ErrandDone(name, 0, {}, problem), self.node.now()))
+            self.inbox.put(lambda: then(ErrandDone(name, 0, problem), self.node.now()))
 
         threading.Thread(target=job, daemon=True).start()
 

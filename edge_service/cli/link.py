@@ -190,4 +190,4 @@ class _Terminal:
             work()
         except EdgeServiceError as error:
             problem = error
-        then(ErrandDone(name, 0, {}, problem), self._now())
+        then(ErrandDone(name, 0, problem), self._now())

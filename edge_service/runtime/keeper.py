@@ -1,5 +1,5 @@
-"""The slow round: who still makes progress, told to ``health`` and systemd; now and then the ledger's size and the
-sign-in. One thread runs it.
+"""The slow round: who still makes progress, told to ``health`` and systemd; names for frames of a wrong clock; now and
+then the ledger's size and the sign-in. One thread runs it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Keeper:
             parts.progress.write()
             if not parts.progress.silent():
                 self._watchdog.alive()
-            if parts.control.unsure:
+            if parts.trust.unsure:
                 continue
             self._name_frames()
             if time.monotonic() >= check_at:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edge_service.control import Control
     from edge_service.crew import Crew
     from edge_service.dating import Dating
+    from edge_service.delivery_events import DeliveryEvents
     from edge_service.housekeeping import Housekeeping
     from edge_service.lane import Lane
     from edge_service.layers import Base
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from edge_service.node import Node
     from edge_service.portrait import Portrait
     from edge_service.ports import Destination
+    from edge_service.runtime.world import World
     from edge_service.shots import Shots
     from edge_service.slots import Slots
     from edge_service.topics import Topics
@@ -70,11 +72,13 @@ class Parts:
 
     # the control and its rooms
     control: Control
+    world: World
     ticker: Ticker
     news: News
     portrait: Portrait
     shots: Shots
     slots: Slots
+    delivery_events: DeliveryEvents
     errand: Errand
 
     # the world

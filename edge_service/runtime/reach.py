@@ -55,7 +55,7 @@ class Reach:
             self._apply_cameras(changed, now)
         if tops & {"destination", "upload"}:
             parts.destination.close()
-            parts.control.note_link(link_report(parts), now)
+            parts.delivery_events.linked(link_report(parts), now)
             parts.destination = make_destination(parts)
             parts.lane.use(parts.destination, Pace.of(settings.upload))
         parts.housekeeping.limits = SpoolLimits.of(settings.spool)
@@ -88,7 +88,7 @@ class Reach:
     def retry_delivery(self, ticket: Ticket) -> None:
         """Try to deliver now."""
         parts = self._parts
-        parts.control.retry_when_reported(ticket)
+        parts.delivery_events.retry_when_reported(ticket)
         parts.lane.report_next()
         parts.room.tokens.retry()
         parts.delivery.retry()

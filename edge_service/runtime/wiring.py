@@ -31,12 +31,14 @@ from edge_service.control import Control
 from edge_service.crew import Crew
 from edge_service.dating import Dating
 from edge_service.deeds import Deeds
+from edge_service.delivery_events import DeliveryEvents
 from edge_service.desk import Desk
 from edge_service.errors import EdgeServiceError, PersonNeededError
 from edge_service.gate import Gate
 from edge_service.housekeeping import Housekeeping
 from edge_service.lane import Clocks, Lane
 from edge_service.linking import DropboxRoom, Linking
+from edge_service.lookout import Clockwork, Lookout
 from edge_service.manifests import Manifests, Terms
 from edge_service.news import News
 from edge_service.node import Node
@@ -117,10 +119,8 @@ def _control(parts: Parts) -> None:
         return remote_path(parts.configuration.settings, frame.camera, at, frame.number, frame.format)
 
     parts.dating = Dating(store.frames, store.ledger, store.dates, store.memory, named)
-    world = World(parts)
-    parts.control = Control(
-        parts.node, parts.configuration, parts.topics, parts.broker, world, parts.trust, parts.dating
-    )
+    parts.world = World(parts)
+    parts.control = Control(parts.configuration, parts.topics, parts.broker, parts.world)
     parts.ticker = Ticker(parts.control.fire, parts.clock)
     stores = (store.frames, store.ledger)
     portrait = parts.portrait = Portrait(parts.configuration, parts.node, stores, time.monotonic, platform.node())
@@ -142,7 +142,7 @@ def _errands(parts: Parts) -> Callable[..., None]:
                 work()
             except EdgeServiceError as error:
                 problem = error
-            parts.control.post(messages.ErrandDone(name, token, {}, problem))
+            parts.control.post(messages.ErrandDone(name, token, problem))
 
         parts.errands.submit(job)
 
@@ -181,12 +181,20 @@ def _capture(parts: Parts) -> None:
     parts.portrait.know(parts.slots, parts.shots)
     deeds = Deeds(parts.configuration, parts.slots, parts.shots, parts.news, store.ledger, Reach(parts))
     desk = Desk(parts.topics, store.memory, parts.control, deeds.handlers())
-    parts.control.meet(parts.slots, parts.shots, parts.news, desk, parts.ticker)
+    lookout = Lookout(
+        parts.world,
+        Clockwork(parts.trust, parts.dating, parts.slots),
+        lambda: parts.configuration.settings.spool,
+        parts.node,
+        parts.news,
+    )
+    parts.delivery_events = DeliveryEvents(parts.node, parts.shots, parts.news)
+    parts.control.meet(parts.slots, parts.shots, parts.news, desk, parts.ticker, lookout, parts.delivery_events)
 
 
 def _stamp(parts: Parts) -> Stamp:
     reading = parts.clock.read()
-    return Stamp(reading.wall, reading.boot_ms, reading.boot_id, parts.control.unsure)
+    return Stamp(reading.wall, reading.boot_ms, reading.boot_id, parts.trust.unsure)
 
 
 def _link(parts: Parts) -> None:
