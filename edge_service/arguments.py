@@ -9,18 +9,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from edge_service.errors import Fault
+from edge_service.units import is_id
+from edge_service.url_secrets import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-HIDDEN: Final = "***"
 LONGEST_TEXT: Final = 1024
 LONGEST_CODE: Final = 2048
 LONGEST_SHOWN: Final = 64
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_CAMERA = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
-_LONGEST_CAMERA: Final = 32
 _NUMBER = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 _SWITCH: Final = {"ON": True, "OFF": False}
 
@@ -117,7 +116,7 @@ def read_camera(members: Mapping[str, object], faults: Faults, *, needed: bool =
     if not isinstance(value, str):
         faults.add("camera", "wrong_type", "is no text", "the id of a camera", value)
         return None
-    if len(value) > _LONGEST_CAMERA or not _CAMERA.fullmatch(value):
+    if not is_id(value):
         faults.add("camera", "bad_format", "is no camera id", "the id of a camera", value)
         return None
     return value

@@ -110,10 +110,10 @@ class Claims:
             if self._store.repath(frame.id, path).path == path:  # else another frame of ours has that name
                 break
         self._names[frame.id] = (base, number)
-        _log.warning("%s is taken by other content: the frame goes to %s.", frame.path, path)
+        _log.warning("%s is taken by other content: the frame goes to %s", frame.path, path)
 
     def _set_aside(self, frame: Frame, reason: str) -> None:
-        _log.error("Frame %d of %s can never be delivered: %s.", frame.id, frame.camera, reason)
+        _log.error("frame %d of %s can never be delivered: %s", frame.id, frame.camera, reason)
         self._store.quarantine_frame(frame.id, reason)
         self._end(frame)
 

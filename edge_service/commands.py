@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_service import arguments, payloads
-from edge_service.arguments import HIDDEN, LONGEST_SHOWN, Faults, nearest
+from edge_service.arguments import LONGEST_SHOWN, Faults, nearest
 from edge_service.errors import EdgeServiceError, Fault
 from edge_service.payloads import MAX_BYTES, PayloadError
 from edge_service.topics import Kind
+from edge_service.url_secrets import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping

@@ -11,6 +11,7 @@ from edge_service import replies
 from edge_service.configuration import ConflictError
 from edge_service.errors import Fault, SettingsError
 from edge_service.explain import MOST_GAPS, Question, explain, period
+from edge_service.plan import Plan
 from edge_service.setting_types import Text
 from edge_service.topics import Kind
 
@@ -185,8 +186,6 @@ class Deeds:
         return replies.done_well(self._told(result, now))
 
     def _told(self, result: PatchResult, now: datetime) -> dict[str, object]:
-        from edge_service.plan import Plan  # noqa: PLC0415 - only a dry run needs plans here
-
         settings = result.settings
         barren = [
             camera

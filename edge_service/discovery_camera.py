@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 from edge_service import __version__
 from edge_service.discovery import Device, Entity
 from edge_service.reports import CAMERA_EVENTS, LONGEST_STATE, RESULTS
+from edge_service.settings_camera import INTERVALS_S
 
 if TYPE_CHECKING:
     from edge_service.topics import Topics
 
-INTERVAL_S: Final = (5, 86_400)
 _RARE_COUNTS: Final = ("rejected", "skipped", "dropped", "extra")
 _COUNTS: Final = ("kept", "rejected", "failed", "skipped", "delivered", "dropped", "extra")
 
@@ -32,7 +32,7 @@ def camera_announcement(topics: Topics, camera: str, name: str, *, frames: bool)
 
 def _controls(device: Device, camera: str) -> None:
     topics, state = device.topics, device.topics.camera_state(camera)
-    low, high = INTERVAL_S
+    low, high = INTERVALS_S
     device.add(
         "switch",
         "capture",

@@ -99,7 +99,7 @@ class Housekeeping:
                 dropped += self._dropped(left, in_doubt=in_doubt)
         if dropped and not self._dropping:
             self._dropping = True
-            _log.warning("The spool is full: undelivered frames are dropped (%s).", self.limits.when_full)
+            _log.warning("the spool is full: undelivered frames are dropped (%s)", self.limits.when_full)
         return dropped
 
     def _dropped(self, over: int, *, in_doubt: bool) -> list[Frame]:
@@ -119,4 +119,4 @@ class Housekeeping:
     def _recovered(self) -> None:
         if self._dropping and self.store.queue().frames == 0:
             self._dropping = False
-            _log.info("The spool is empty again: nothing is dropped any more.")
+            _log.info("the spool is empty again: nothing is dropped any more")

@@ -238,7 +238,7 @@ class Lane:
         if not size:
             return 0
         if self._condition.trouble:
-            _log.info("Delivery works again.")
+            _log.info("delivery works again")
         self._condition.settle("ok")
         self._post(DeliveryReport("ok", delivered=tuple(delivered), bytes_per_s=self._speed.bytes_per_s))
         return size
@@ -251,7 +251,7 @@ class Lane:
             return 0.0  # this destination was closed for another one: no trouble of the world
         wait, changed = self._condition.fail(error, self._clocks.monotonic(), self._clocks.chance())
         state, code = self._condition.state, self._condition.code
-        _log.log(logging.WARNING if changed else logging.DEBUG, "Delivery: %s: %s", state, error.message)
+        _log.log(logging.WARNING if changed else logging.DEBUG, "delivery: %s: %s", state, error.message)
         next_try_at = self._clocks.now() + timedelta(seconds=wait)
         self._post(DeliveryReport(state, code=code, message=error.message, next_try_at=next_try_at))
         return wait

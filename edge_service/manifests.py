@@ -134,14 +134,14 @@ class Manifests:
             if outcome.receipt is not None and outcome.receipt.content_hash == letter.content_hash:
                 self._remember(letter, _Sent(letter.revision, letter.content_hash, letter.marker), now)
                 self._open.discard(key)
-                _log.info("The manifest %s is stored.", letter.path)
+                _log.info("the manifest %s is stored", letter.path)
                 size += letter.bytes
             elif outcome.taken:
                 self._remember(letter, _Sent(letter.revision, "", ""), now)
                 self._open.add(key)
             elif outcome.bad is not None:
                 self._given_up.add(key)
-                _log.warning("The manifest %s cannot be stored: %s.", letter.path, outcome.bad)
+                _log.warning("the manifest %s cannot be stored: %s", letter.path, outcome.bad)
         return size
 
     def next_in(self, now: datetime) -> float:

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 from edge_service import __version__, reports
 from edge_service.batching import LIVE, Pace, eta_s, opens_in
 from edge_service.conditions import CameraFacts, camera_problems, node_problems, sentence
+from edge_service.payloads import MAX_BYTES
 from edge_service.ports import CameraRecord
 from edge_service.redaction import public_config
+from edge_service.settings import MOST_CAMERAS
+from edge_service.settings_camera import INTERVALS_S
 from edge_service.today import due_in_day, is_low, today
 from edge_service.url_secrets import redact_url
 
@@ -30,7 +33,12 @@ if TYPE_CHECKING:
     from edge_service.slots import Slots
 
 FEATURES = ("folder", "dropbox", "windows", "sun", "config", "explain")
-LIMITS = {"cameras": 256, "interval_min_s": 5, "interval_max_s": 86400, "command_bytes": 64000}
+LIMITS = {
+    "cameras": MOST_CAMERAS,
+    "interval_min_s": INTERVALS_S[0],
+    "interval_max_s": INTERVALS_S[1],
+    "command_bytes": MAX_BYTES,
+}
 _RECORDS_FOR_S = 0.5
 """One read of the cameras' records serves a round of cameras."""
 

@@ -1,4 +1,4 @@
-"""How much of the spool must go to keep within its limits. Pure numbers; :mod:`edge_service.lane` acts on them."""
+"""How much of the spool must go to keep within its limits. Pure numbers; :mod:`edge_service.housekeeping` acts."""
 
 from __future__ import annotations
 

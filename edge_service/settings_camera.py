@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DEFAULT_INTERVAL: Final = 300
+INTERVALS_S: Final = (5, 86_400)
+"""The shortest and the longest interval."""
 _SOURCE_PATTERN: Final = r"^\s*[hH][tT][tT][pP][sS]?://[^/?#@\s]+([/?#]|\s*$)"
 _MOST_TIMES: Final = 288
 _MOST_WINDOWS: Final = 64
@@ -128,7 +130,7 @@ def _read_name(value: object) -> str:
 
 TimeText = Annotated[str, BeforeValidator(read_time), like(TIME_PATTERN)]
 Times = Annotated[tuple[TimeText, ...], BeforeValidator(_read_times)]
-Interval = Annotated[int, BeforeValidator(a_duration(5, 86400, whole=True)), duration_schema(5, 86400)]
+Interval = Annotated[int, BeforeValidator(a_duration(*INTERVALS_S, whole=True)), duration_schema(*INTERVALS_S)]
 HeaderName = Annotated[str, BeforeValidator(_read_header_name)]
 HeaderValue = Annotated[SecretStr, BeforeValidator(_read_header_value), SECRET_SCHEMA]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from edge_service.frame import EXTENSIONS
 from edge_service.moments import from_ms, to_ms
+from edge_service.units import is_id
 
 if TYPE_CHECKING:
     from edge_service.frame import NewFrame
@@ -22,8 +23,6 @@ PART = ".part"
 """Suffix of a file that is still being written: removed at the next start."""
 
 _FORMATS = {extension: name for name, extension in EXTENSIONS.items()}
-_CAMERA = re.compile(r"(?!.*__)[a-z0-9]+(?:[_-][a-z0-9]+)*\Z")
-_CAMERA_LENGTH = 32
 _NAME = re.compile(
     r"(?P<at>\d{8}T\d{9})Z_s(?P<segment>\d{1,18})_c(?P<offset>-?\d{1,15})_n(?P<number>\d{1,18})"
     r"_(?P<width>\d{1,6})x(?P<height>\d{1,6})(?P<extra>_x)?(?:_u(?P<mono>\d{1,15})_b(?P<boot>[0-9A-Za-z-]{0,40}))?"
@@ -75,17 +74,12 @@ def name_of(new: NewFrame, number: int) -> LocalName:
     )
 
 
-def is_camera(text: str) -> bool:
-    """Whether ``text`` is an id that may be a folder of the spool (so it cannot leave it)."""
-    return len(text) <= _CAMERA_LENGTH and _CAMERA.match(text) is not None
-
-
 def format_name(name: LocalName) -> str:
     """``camera/file``: the path below the spool.
 
     Raises ValueError for a camera or boot id that must not stand in a file name.
     """
-    if not is_camera(name.camera):
+    if not is_id(name.camera):
         raise ValueError(f"not a camera id: {name.camera!r}")
     if not _BOOT.match(name.boot_id):
         raise ValueError(f"not a boot id: {name.boot_id!r}")
@@ -102,7 +96,7 @@ def parse_name(file: str) -> LocalName | None:
     """What ``camera/file`` says; None for a file that is not ours."""
     camera, _, rest = file.partition("/")
     found = _NAME.match(rest)
-    if found is None or not is_camera(camera) or found["ext"] not in _FORMATS:
+    if found is None or not is_id(camera) or found["ext"] not in _FORMATS:
         return None
     stamp = found["at"]
     try:

@@ -38,17 +38,6 @@ class Today:
     sums: Sums
     longest_gap_s: int | None
 
-    def payload(self) -> dict[str, object]:
-        """The contract's form."""
-        return {
-            "planned": self.sums.planned,
-            "due": self.sums.due,
-            "kept": self.sums.kept,
-            "dropped": self.sums.dropped,
-            "completeness": self.sums.completeness,
-            "longest_gap_s": self.longest_gap_s,
-        }
-
 
 def today(store: LedgerStore, camera: str, now: datetime, zone: ZoneInfo, *, running: bool = True) -> Today:
     """What became of the slots of the local day that holds ``now``, up to ``now``."""

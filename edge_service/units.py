@@ -89,6 +89,11 @@ def format_size(size: int) -> str:
     return f"{size}B"
 
 
+def is_id(text: str) -> bool:
+    """Whether ``text`` has the form of an id (device names of Windows have it too)."""
+    return len(text) <= _LONGEST_ID and _ID.fullmatch(text) is not None
+
+
 def id_fault(text: str) -> str | None:
     """What keeps ``text`` from being an id of a node or camera; None when it is one."""
     if not text or len(text) > _LONGEST_ID:

@@ -1,4 +1,4 @@
-"""Small aligned tables of plain text, for ``ledger`` and ``demo``. Makes text, prints nothing."""
+"""Small aligned tables of plain text, for ``ledger``, ``status`` and ``demo``. Makes text, prints nothing."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edge_service.adapters.folder import FolderDestination
 from edge_service.adapters.store.spool_files import SpoolFiles
 from edge_service.errors import EdgeServiceError
-from edge_service.spool_names import is_camera
+from edge_service.units import is_id
 from tests.delivery_kit import outgoing
 from tests.store_kit import NOW
 
@@ -69,7 +69,7 @@ def test_whatever_the_name_nothing_appears_outside(spool: SpoolFiles, place: Pat
         assert spool.read(file) == b"x"
     assert outside(place) == []
     files = [path for path in (place / "inside" / "spool").rglob("*") if path.is_file()]
-    assert all(is_camera(path.parent.name) and path.parent.parent.name == "spool" for path in files)
+    assert all(is_id(path.parent.name) and path.parent.parent.name == "spool" for path in files)
 
 
 def test_a_link_in_place_of_a_cameras_folder_is_not_followed(spool: SpoolFiles, place: Path) -> None:

@@ -52,10 +52,10 @@ class LinkStore:
                 return Stored(state=state) if state == links.SCOPE_MISSING else Stored()
             return Stored(Link.unpack(packed), Access.unpack(access) if access else None, state)
         except PersonNeededError as error:
-            _log.warning("The stored sign-in cannot be used: %s", error.message)
+            _log.warning("the stored sign-in cannot be used: %s", error.message)
             return Stored(trouble=error)
         except (ValueError, KeyError, TypeError):
-            _log.warning("The stored sign-in is damaged: sign in to Dropbox again.")
+            _log.warning("the stored sign-in is damaged: sign in to Dropbox again")
             return Stored()
 
     def put_link(self, link: Link, access: Access) -> None:
@@ -72,7 +72,7 @@ class LinkStore:
             if state is not None:
                 self._memory.put(links.STATE_KEY, state)
         except PersonNeededError as error:
-            _log.debug("Not stored: %s", error.message)
+            _log.debug("not stored: %s", error.message)
 
     def forget(self) -> None:
         """The link and all of it."""

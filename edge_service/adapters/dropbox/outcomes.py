@@ -1,4 +1,4 @@
-"""What Dropbox's answer about one file means for its frame (issue of tags, never of texts: those end in random dots).
+"""What Dropbox's answer about one file means for its frame: by its tags, never by texts (those end in random dots).
 
 Facts: files.stone (WriteError, UploadSessionFinishError); reference of the HTTP API, upload_session/finish_batch_v2.
 """

@@ -55,7 +55,7 @@ class Pauses:
         with self._lock:
             until = self._known()
             until[kind] = max(until[kind], self._monotonic() + min(seconds, LONGEST_S))
-        _log.debug("Dropbox asks for %g s of quiet%s.", seconds, " between commits" if commits_only else "")
+        _log.debug("Dropbox asks for %g s of quiet%s", seconds, " between commits" if commits_only else "")
         if seconds >= _KEPT_FROM_S:
             self._keep()
 
@@ -78,4 +78,4 @@ class Pauses:
         try:
             self._memory.put(_KEY, json.dumps(told))
         except EdgeServiceError as error:
-            _log.debug("A pause is not kept over a restart: %s", error.message)
+            _log.debug("a pause is not kept over a restart: %s", error.message)

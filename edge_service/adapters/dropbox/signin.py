@@ -73,7 +73,7 @@ class SignIns:
                 return mine
             sign_in = _new(key, from_ms(to_ms(self._now())), redirect_uri)
             self._set(sign_in)
-        _log.info("A sign-in to Dropbox is open for %d minutes.", links.SIGN_IN_LIFE.total_seconds() // 60)
+        _log.info("a sign-in to Dropbox is open for %d minutes", links.SIGN_IN_LIFE.total_seconds() // 60)
         return sign_in
 
     def current(self) -> SignIn | None:
@@ -192,14 +192,14 @@ class SignIns:
         try:
             self._door.revoke(granted.access)
         except (PersonNeededError, TryAgainError) as error:
-            _log.info("A refused sign-in could not be revoked at Dropbox: %s", error.message)
+            _log.info("a refused sign-in could not be revoked at Dropbox: %s", error.message)
 
     def _account(self, granted: Granted) -> str | None:
         """The masked address; None where the permission is missing or Dropbox does not answer just now."""
         try:
             return links.masked(self._door.email(granted.access))
         except (PersonNeededError, TryAgainError) as error:
-            _log.info("The account's address cannot be asked for: %s", error.message)
+            _log.info("the account's address cannot be asked for: %s", error.message)
             return None
 
     def _current(self) -> SignIn | None:

@@ -124,7 +124,7 @@ class Tokens:
                 return
             self._store.note(state=state)
             level = logging.INFO if state == links.LINKED else logging.WARNING
-            _log.log(level, "Link: %s", _WORDS.get(state, state))
+            _log.log(level, "link: %s", _WORDS.get(state, state))
             self._post(self._report())
 
     def _load(self) -> None:
@@ -151,7 +151,7 @@ class Tokens:
             self._why = "Not linked to Dropbox: no app key is set."
             return
         self._why = "The app key changed, and the link belonged to the app from before: sign in to Dropbox again."
-        _log.warning("%s It was %s's.", self._why, link.account or "an account")
+        _log.warning("%s It was %s's", self._why, link.account or "an account")
         if self._owner:
             self._store.forget()
 
@@ -272,7 +272,7 @@ class Tokens:
             self._learn((link.refresh_token,))
             self._adopt(access)
             self._state = links.LINKED
-            _log.info("Linked to the Dropbox account %s.", link.account or "(unknown)")
+            _log.info("linked to the Dropbox account %s", link.account or "(unknown)")
             self._post(self._report())
 
     def unlink(self) -> bool:
@@ -282,7 +282,7 @@ class Tokens:
             with self._lock:
                 self._store.forget()
                 self._clear()
-                _log.info("Unlinked from Dropbox%s.", "" if revoked else " (not revoked there)")
+                _log.info("unlinked from Dropbox%s", "" if revoked else " (not revoked there)")
                 self._post(self._report())
         return revoked
 
@@ -292,7 +292,7 @@ class Tokens:
                 access = self._access
             self._door.revoke(access or self._renew())
         except (PersonNeededError, TryAgainError) as error:
-            _log.info("The link could not be revoked at Dropbox: %s", error.message)
+            _log.info("the link could not be revoked at Dropbox: %s", error.message)
             return False
         return True
 

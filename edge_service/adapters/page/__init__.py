@@ -68,14 +68,14 @@ class SignInPage:
             return
         self.close()
         self._visit, self._web = _Visit(_listen(web), web, self._ask, self._died, self._alive), web
-        log.info("The sign-in page listens on %s port %d.", web.host, web.port)
+        log.info("the sign-in page listens on %s port %d", web.host, web.port)
 
     def close(self) -> None:
         """Close the port; who is being answered right now gets the answer."""
         if self._visit is not None:
             self._visit.end()
             self._last, self._visit = self._visit, None
-            log.info("The sign-in page is closed.")
+            log.info("the sign-in page is closed")
 
     def finish(self, seconds: float) -> None:
         """Close the port and wait for the last answers to be out, at the end of the process."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine, Executable
 
-    from edge_service.adapters.store.keeping import Keeper
+    from edge_service.adapters.store.keeping import Keeping
     from edge_service.adapters.store.quarantine import Quarantine
     from edge_service.adapters.store.rows import AnyRow
     from edge_service.adapters.store.spool_files import SpoolFiles
@@ -116,20 +116,20 @@ class Frames:
         files: SpoolFiles,
         quarantine: Quarantine,
         numbers: CameraNumbers,
-        keeper: Keeper,
+        keeping: Keeping,
     ) -> None:
         self._engine = engine
         self._writer = writer
         self._files = files
         self._quarantine = quarantine
         self._numbers = numbers
-        self._keeper = keeper
+        self._keeping = keeping
         self._moving = threading.Lock()
         self._letting_go = LettingGo()
 
     def keep(self, new: NewFrame, path_for: PathFor) -> Frame:
         """File first, row after; acknowledged when both are synced."""
-        return self._keeper.keep(new, path_for)
+        return self._keeping.keep(new, path_for)
 
     # --- questions --------------------------------------------------------------------------------------------
 

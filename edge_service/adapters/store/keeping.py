@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, select, update
@@ -14,6 +14,7 @@ from edge_service.adapters.store.connect import reading
 from edge_service.adapters.store.rows import digests, path_hash
 from edge_service.adapters.store.schema import NOT_BEFORE_NAMED, cameras, frames
 from edge_service.adapters.store.tally import add_life, add_sums
+from edge_service.collisions import numbered
 from edge_service.errors import PersonNeededError
 from edge_service.fates import Fate
 from edge_service.frame import Frame, State
@@ -21,8 +22,6 @@ from edge_service.moments import to_ms
 from edge_service.spool_names import LocalName, format_name, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sqlalchemy import Connection, Engine
 
     from edge_service.adapters.store.ballast import Ballast
@@ -52,7 +51,7 @@ _NOTE_KEPT = (
 )
 
 
-class Keeper:
+class Keeping:
     """Writes pictures of many threads at once; those of one camera one after the other."""
 
     def __init__(
@@ -163,22 +162,12 @@ def insert_kept(connection: Connection, row: dict[str, Any], path: str) -> tuple
 
 def free_path(connection: Connection, path: str, *, own: int = 0) -> str:
     """``path``, or with ``_2``, ``_3`` before its extension when another of our frames has it (case ignored)."""
-    candidates = _candidates(path)
-    while True:
-        candidate = next(candidates)
+    for count in itertools.count(1):
+        candidate = path if count == 1 else numbered(path, count)
         rows = connection.execute(_SAME_HASH, {"hash": path_hash(candidate)})
         if not any(row.id != own and row.path.casefold() == candidate.casefold() for row in rows):
-            return candidate
-
-
-def _candidates(path: str) -> Iterator[str]:
-    whole = PurePosixPath(path)
-    stem = path.removesuffix(whole.suffix)
-    yield path
-    count = 2
-    while True:
-        yield f"{stem}_{count}{whole.suffix}"
-        count += 1
+            break
+    return candidate
 
 
 def _frame(frame_id: int, name: LocalName, row: dict[str, Any], path: str) -> Frame:

@@ -22,7 +22,7 @@ from edge_service.adapters.store.damage import Condition, Finding, examine, put_
 from edge_service.adapters.store.dates import Dates
 from edge_service.adapters.store.frames import Frames
 from edge_service.adapters.store.history import History
-from edge_service.adapters.store.keeping import Keeper
+from edge_service.adapters.store.keeping import Keeping
 from edge_service.adapters.store.keepsake import Keepsake, Kept
 from edge_service.adapters.store.ledger import Ledger
 from edge_service.adapters.store.migrate import migrate
@@ -97,10 +97,10 @@ class Store:
         self._copying = Copying(self._engine, self._keepsake, self.trouble, self._copied)
         self.writer = Writer(self._engine, self._ballast, self.trouble, self._died)
         self._numbers = CameraNumbers(self._engine, self.writer)
-        keeper = Keeper(
+        keeping = Keeping(
             self._engine, self.writer, self._files, self._numbers, self._keepsake, self._ballast, self.trouble
         )
-        self.frames = Frames(self._engine, self.writer, self._files, self.quarantine, self._numbers, keeper)
+        self.frames = Frames(self._engine, self.writer, self._files, self.quarantine, self._numbers, keeping)
         self.history = History(self._engine, self._numbers)
         self.ledger = Ledger(self._engine, self.writer, self._numbers, self._copying.bring)
         self.dates = Dates(self._engine, self.writer, self._numbers)

@@ -14,6 +14,7 @@ from edge_service.adapters.store.keeping import insert_kept, row_of
 from edge_service.adapters.store.rows import path_hash
 from edge_service.adapters.store.schema import DELIVERED, DROPPED, PENDING, UPLOADING, cameras, frames, runs
 from edge_service.adapters.store.spans import LONGEST_MS
+from edge_service.content_hash import BLOCK
 from edge_service.errors import PersonNeededError
 from edge_service.spool_names import LocalName, parse_name
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _AT_ONCE = 500
-_BLOCK = 4 << 20
 _WITH_FILE = select(
     frames.c.id,
     frames.c.file,
@@ -141,7 +141,7 @@ def _contradicts_itself(row: AnyRow) -> bool:
     """A flipped bit in what a frame is delivered by: its path, or the hashes that its picture is compared with."""
     if row.path and path_hash(row.path) != row.path_hash:
         return True
-    if row.sha256 is None or row.bytes > _BLOCK:
+    if row.sha256 is None or row.bytes > BLOCK:
         return False
     return bool(hashlib.sha256(row.sha256).digest() != row.content_hash)
 

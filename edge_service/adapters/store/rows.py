@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, select
 
 from edge_service.adapters.store.schema import STATES, frames
+from edge_service.content_hash import BLOCK, content_hash
 from edge_service.frame import Frame
 from edge_service.moments import from_ms
 
@@ -42,8 +43,6 @@ COLUMNS = (
     frames.c.rev,
 )
 BY_ID = select(*COLUMNS).where(frames.c.id == bindparam("frame_id"))
-
-_BLOCK = 4 << 20
 
 
 def moment(ms: int | None) -> datetime | None:
@@ -85,14 +84,10 @@ def path_hash(path: str) -> int:
 
 
 def digests(data: bytes) -> tuple[bytes, bytes]:
-    """(sha256, Dropbox content hash) in one pass for pictures up to 4 MiB.
-
-    The content hash is the SHA-256 of the blocks' SHA-256 (dropbox.com/developers/reference/content-hash); of a
-    single block that is the SHA-256 of the whole.
+    """(sha256, Dropbox content hash), in one pass for pictures of a single block: the content hash of one block is the
+    SHA-256 of its SHA-256.
     """
     whole = hashlib.sha256(data).digest()
-    if len(data) <= _BLOCK:
-        return whole, hashlib.sha256(whole if data else b"").digest()
-    blocks = memoryview(data)
-    each = b"".join(hashlib.sha256(blocks[i : i + _BLOCK]).digest() for i in range(0, len(data), _BLOCK))
-    return whole, hashlib.sha256(each).digest()
+    if 0 < len(data) <= BLOCK:
+        return whole, hashlib.sha256(whole).digest()
+    return whole, bytes.fromhex(content_hash(data))

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from edge_service.adapters.store.connect import disk_problem
 from edge_service.errors import BadItemError, TryAgainError
-from edge_service.spool_names import PART, is_camera
+from edge_service.spool_names import PART
+from edge_service.units import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -181,7 +182,7 @@ class SpoolFiles:
         """All plain files of camera folders; half-written ones (``.part``) are removed on the way."""
         with self._door():
             with os.scandir(self._root_fd) as entries:
-                names = sorted(e.name for e in entries if is_camera(e.name) and e.is_dir(follow_symlinks=False))
+                names = sorted(e.name for e in entries if is_id(e.name) and e.is_dir(follow_symlinks=False))
             for camera in names:
                 yield from self._scan_camera(camera)
 
@@ -197,7 +198,7 @@ class SpoolFiles:
 
     def _place(self, file: str, *, make: bool = True) -> tuple[int, str]:
         camera, _, name = file.partition("/")
-        if not is_camera(camera) or not name or "/" in name or "\0" in name or name.startswith("."):
+        if not is_id(camera) or not name or "/" in name or "\0" in name or name.startswith("."):
             raise ValueError(f"not a name of the spool: {file!r}")
         return self._folder(camera, make=make), name
 
