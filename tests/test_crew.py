@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from edge_service.crew import Crew, start_loop
+from edge_service.runtime.crew import Crew, start_loop
 
 
 class Deaths:

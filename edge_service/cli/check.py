@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge_service.adapters.clock import SystemClock
 from edge_service.adapters.config_files import ConfigRead, read_config
+from edge_service.cli.asked import add_file
 from edge_service.errors import EdgeServiceError, Fault, SettingsError
 from edge_service.plan import Plan
 
@@ -58,7 +59,7 @@ class Hooks:
 
 def fill_parser(parser: ArgumentParser) -> None:
     """The options of ``check``."""
-    parser.add_argument("--config", metavar="F", help="the file (default: EDGE_SERVICE_CONFIG, else ./config.yaml)")
+    add_file(parser)
     parser.add_argument("--online", action="store_true", help="try the broker, every camera and Dropbox too")
 
 

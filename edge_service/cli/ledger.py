@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from edge_service.cli import asked
 from edge_service.cli.opened import opened
 from edge_service.cli.tables import sums_tables, table
-from edge_service.errors import Fault, SettingsError
 from edge_service.explain import MOST_GAPS, Question, explain, period
-from edge_service.local_time import parse_moment
 from edge_service.reasons import in_words
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Sight:
 
 def fill_parser(parser: ArgumentParser) -> None:
     """The options of ``ledger``."""
-    parser.add_argument("--config", metavar="F", help="the file (else EDGE_SERVICE_CONFIG, else ./config.yaml)")
+    asked.add_file(parser)
     parser.add_argument("camera", nargs="?", metavar="CAMERA", help="one camera (else: all)")
     parser.add_argument("--from", dest="begin", metavar="T", help="from this time on (else: the local day)")
     parser.add_argument("--to", dest="end", metavar="T", help="up to, not including, this time")
@@ -75,10 +74,7 @@ def run(arguments: Namespace) -> int:
 def tell(arguments: Namespace, store: LedgerStore, sight: Sight) -> str:
     """The whole answer as text. Raises SettingsError for times or a camera that cannot be."""
     begin, end = _period(arguments, sight)
-    if arguments.camera is not None and arguments.camera not in sight.cameras:
-        known = ", ".join(sight.cameras) or "no camera is known yet"
-        raise SettingsError((Fault("CAMERA", "not_allowed", f"{arguments.camera!r} is not known", known),))
-    names = sight.cameras if arguments.camera is None else [arguments.camera]
+    names = asked.cameras(arguments, sight.cameras)
     most = MOST_GAPS if arguments.json or not arguments.gaps else _MOST_SHOWN
     question = Question(begin, end, sight.now, sight.running, most)
     answers = {name: explain(store, name, question) for name in names}
@@ -154,16 +150,8 @@ def _scale(edges: Sequence[datetime], label: int, zone: ZoneInfo) -> str:
 
 
 def _period(arguments: Namespace, sight: Sight) -> tuple[datetime, datetime]:
-    moments = []
-    for flag, text in (("--from", arguments.begin), ("--to", arguments.end)):
-        try:
-            moments.append(parse_moment(text, sight.zone) if text is not None else None)
-        except ValueError as error:
-            raise SettingsError((Fault(flag, "bad_format", str(error)),)) from error
-    begin, end = period(moments[0], moments[1], sight.now, sight.zone)
-    if begin >= end:
-        raise SettingsError((Fault("--to", "not_allowed", "is not later than --from"),))
-    return begin, end
+    begin, end = asked.moments(arguments, sight.zone)
+    return asked.in_order(*period(begin, end, sight.now, sight.zone))
 
 
 def _local(moment: datetime, zone: ZoneInfo) -> str:

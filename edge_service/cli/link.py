@@ -22,6 +22,7 @@ from edge_service.adapters.config_files import read_config
 from edge_service.adapters.page import SignInPage
 from edge_service.adapters.store.opening import Store
 from edge_service.adapters.vault import Vault
+from edge_service.cli.asked import add_file
 from edge_service.cli.opened import readable_changes
 from edge_service.errors import EdgeServiceError, PersonNeededError
 from edge_service.linking import DropboxRoom, Linking
@@ -45,7 +46,7 @@ _LAST_ANSWER_S = 3.0
 
 def fill_parser(parser: ArgumentParser) -> None:
     """The options of ``link``."""
-    parser.add_argument("--config", metavar="F", help="the file (else EDGE_SERVICE_CONFIG, else ./config.yaml)")
+    add_file(parser)
 
 
 def run(arguments: Namespace) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge_service.adapters.config_files import read_config
 from edge_service.adapters.store.connect import DatabaseBrokenError
+from edge_service.cli.asked import add_file
 from edge_service.log_text import Mask, formatter_for
 from edge_service.redaction import secret_values
 from edge_service.runtime.service import Service, run_with_signals
@@ -28,7 +29,7 @@ _PAUSE_S = 60.0
 
 def fill_parser(parser: ArgumentParser) -> None:
     """The options of ``run``."""
-    parser.add_argument("--config", metavar="F", help="the file (else EDGE_SERVICE_CONFIG, else ./config.yaml)")
+    add_file(parser)
 
 
 def run(arguments: Namespace) -> int:

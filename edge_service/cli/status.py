@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_service.adapters.disk import free_bytes
 from edge_service.adapters.progress import NotRunningError, read_status
+from edge_service.cli.asked import add_file
 from edge_service.cli.opened import opened
 from edge_service.cli.tables import share, table
 from edge_service.link import NOT_NEEDED
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 def fill_parser(parser: ArgumentParser) -> None:
     """The options of ``status``."""
-    parser.add_argument("--config", metavar="F", help="the file (else EDGE_SERVICE_CONFIG, else ./config.yaml)")
+    add_file(parser)
     parser.add_argument("--json", action="store_true", help="print {info, state, link, cameras}")
 
 

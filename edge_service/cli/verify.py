@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_service.adapters.folder import FolderDestination
+from edge_service.cli import asked
 from edge_service.cli.opened import opened
 from edge_service.cli.progress_bar import Bar
-from edge_service.errors import Fault, SettingsError
 from edge_service.linking import DropboxRoom
-from edge_service.local_time import parse_moment
 from edge_service.moments import from_ms, iso
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class _Finding:
 
 def fill_parser(parser: ArgumentParser) -> None:
     """The options of ``verify``."""
-    parser.add_argument("--config", metavar="F", help="the file (else EDGE_SERVICE_CONFIG, else ./config.yaml)")
+    asked.add_file(parser)
     parser.add_argument("camera", nargs="?", metavar="CAMERA", help="one camera (else: all)")
     parser.add_argument("--from", dest="begin", metavar="T", help="receipts of slots from this time on")
     parser.add_argument("--to", dest="end", metavar="T", help="up to, not including, this time")
@@ -55,16 +54,10 @@ def run(arguments: Namespace) -> int:
         logging.getLogger("edge_service").addHandler(logging.NullHandler())  # its end is told in one line
     with opened(arguments) as node:
         zone = node.configuration.settings.zone
-        begin = _moment(arguments.begin, "--from", zone) or from_ms(0)
-        end = _moment(arguments.end, "--to", zone) or _EVER
+        begin, end = asked.moments(arguments, zone)
+        begin, end = asked.in_order(begin or from_ms(0), end or _EVER)
         known = list(dict.fromkeys((*node.configuration.settings.cameras, *node.store.ledger.cameras())))
-        if arguments.camera is not None and arguments.camera not in known:
-            text = ", ".join(known) or "no camera is known yet"
-            raise SettingsError((Fault("CAMERA", "not_allowed", f"{arguments.camera!r} is not known", text),))
-        if begin >= end:
-            raise SettingsError((Fault("--to", "not_allowed", "is not later than --from"),))
-        names = known if arguments.camera is None else [arguments.camera]
-        finding = _compare(node, names, begin, end)
+        finding = _compare(node, asked.cameras(arguments, known), begin, end)
     for line in finding.told:
         print(line)
     if finding.missing > len(finding.told):
@@ -148,12 +141,3 @@ class _Place:
         if self._folder is not None:
             return ((path, self._folder.find(path)) for path in paths)
         return self._dropbox.find_all(paths)
-
-
-def _moment(text: str | None, name: str, zone: ZoneInfo) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return parse_moment(text, zone)
-    except ValueError as error:
-        raise SettingsError((Fault(name, "bad_format", str(error)),)) from error

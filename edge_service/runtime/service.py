@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from edge_service import fates, messages
 from edge_service.adapters.clock import SystemClock
 from edge_service.adapters.systemd_notify import SystemdNotify
-from edge_service.crew import start_loop
 from edge_service.errors import EdgeServiceError
 from edge_service.explain import Question, explain
 from edge_service.layers import Base, Layer, read_layers
 from edge_service.redaction import full_config
+from edge_service.runtime.crew import start_loop
 from edge_service.runtime.keeper import Keeper
 from edge_service.runtime.naming import name_found_frames
 from edge_service.runtime.parts import Parts

@@ -28,7 +28,6 @@ from edge_service.clocks import Trust
 from edge_service.commands import Command
 from edge_service.configuration import Configuration, read_changes
 from edge_service.control import Control
-from edge_service.crew import Crew
 from edge_service.dating import Dating
 from edge_service.deeds import Deeds
 from edge_service.delivery_events import DeliveryEvents
@@ -44,6 +43,7 @@ from edge_service.news import News
 from edge_service.node import Node
 from edge_service.portrait import Portrait
 from edge_service.retention import SpoolLimits
+from edge_service.runtime.crew import Crew
 from edge_service.runtime.destination import link_report, make_destination
 from edge_service.runtime.reach import Reach, bound_quarantine, learn_secrets
 from edge_service.runtime.world import World

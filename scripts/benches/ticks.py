@@ -25,9 +25,9 @@ from figures import Figure
 from edge_service.adapters.clock import SystemClock
 from edge_service.adapters.store.opening import Store
 from edge_service.adapters.ticker import Ticker
-from edge_service.crew import Crew
 from edge_service.fates import Fate
 from edge_service.messages import Shot, ShotDone
+from edge_service.runtime.crew import Crew
 from edge_service.settings import CameraSettings
 from edge_service.slots import Slots
 from tests.mosquitto_kit import Mosquitto
