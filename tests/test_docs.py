@@ -219,3 +219,29 @@ def test_the_file_of_the_five_minutes_is_good(tmp_path: Path) -> None:
     assert check(tmp_path) == (0, "config.yaml: good: node garden, 1 camera, destination dropbox\n")
     (tmp_path / "config.yaml").write_text(block.replace("source", "sauce"))
     assert check(tmp_path)[0] == 2
+
+
+def test_the_house_names_only_rooms_that_there_are() -> None:
+    house = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {path.stem for path in (ROOT / "edge_service").rglob("*.py")}
+    rooms |= {path.name for path in (ROOT / "edge_service").rglob("*") if path.is_dir()}
+    [table] = tables(section(house, "Rooms"))
+    named = {
+        word.removesuffix("/").removesuffix(".py").rpartition("/")[2] for row in table for word in words(" ".join(row))
+    }
+    assert named - {"*"} <= rooms
+
+
+def test_the_house_names_every_thread() -> None:
+    """Names of threads stand in the code as ``name="..."`` or as the first word of ``start_loop`` and ``Crew``."""
+    house = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    [table] = tables(section(house, "Threads"))
+    told = {row[0].removesuffix("-N").removesuffix("-NAME") for row in table} - {"main"}
+    found: set[str] = set()
+    for path in (ROOT / "edge_service").rglob("*.py"):
+        if path.stem in {"demo", "embedded_broker", "test_pattern", "link"}:
+            continue
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r'(?:Thread\(.*name=f?|start_loop\(|Crew\()"([a-z]+)', text):
+            found.add(name)
+    assert found == told
