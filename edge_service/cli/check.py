@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from edge_service.adapters.clock import SystemClock
 from edge_service.adapters.config_files import ConfigRead, read_config
 from edge_service.cli.asked import add_file
+from edge_service.cli.tables import counted
 from edge_service.errors import EdgeServiceError, Fault, SettingsError
 from edge_service.plan import Plan
 
@@ -108,7 +109,7 @@ def _tell(notes: Iterable[str]) -> None:
 def _good(read: ConfigRead, loaded: Loaded) -> str:
     settings = loaded.settings
     where = str(read.path) if read.path else "no file: defaults and environment"
-    cameras = f"{len(settings.cameras)} camera{'' if len(settings.cameras) == 1 else 's'}"
+    cameras = counted(len(settings.cameras), "camera")
     return f"{where}: good: node {settings.node}, {cameras}, destination {settings.destination.type}"
 
 

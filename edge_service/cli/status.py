@@ -12,7 +12,7 @@ from edge_service.adapters.disk import free_bytes
 from edge_service.adapters.progress import NotRunningError, read_status
 from edge_service.cli.asked import add_file
 from edge_service.cli.opened import opened
-from edge_service.cli.tables import share, table
+from edge_service.cli.tables import counted, share, table
 from edge_service.link import NOT_NEEDED
 from edge_service.linking import DropboxRoom
 from edge_service.messages import LinkReport
@@ -105,7 +105,7 @@ def text_of(status: dict[str, Any]) -> str:
         f"capture   {state['capture']}",
         f"link      {state['link']}",
         f"delivery  {upload['state']}" + (f": {upload['last_error']['message']}" if upload["last_error"] else ""),
-        f"waiting   {queue['frames']} frames, {queue['bytes']} bytes",
+        f"waiting   {counted(queue['frames'], 'frame')}, {queue['bytes']} bytes",
         f"problems  {', '.join(state['problems']) or 'none'}",
     ]
     rows = [

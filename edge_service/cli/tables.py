@@ -29,6 +29,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     )
 
 
+def counted(number: int, thing: str) -> str:
+    """``1 frame``, ``2 frames``."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def share(value: float | None) -> str:
     """0..1 as per cent, rounded down: 100.0 % is said of nothing less. None is ``-``."""
     if value is None:

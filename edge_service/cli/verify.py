@@ -12,6 +12,7 @@ from edge_service.adapters.folder import FolderDestination
 from edge_service.cli import asked
 from edge_service.cli.opened import opened
 from edge_service.cli.progress_bar import Bar
+from edge_service.cli.tables import counted
 from edge_service.linking import DropboxRoom
 from edge_service.moments import from_ms, iso
 
@@ -63,7 +64,8 @@ def run(arguments: Namespace) -> int:
     if finding.missing > len(finding.told):
         print(f"... and {finding.missing - len(finding.told)} more")
     proven = finding.looked - finding.missing
-    print(f"{finding.looked} receipts: {proven} proven, {finding.missing} missing, {finding.queued} queued again")
+    looked = counted(finding.looked, "receipt")
+    print(f"{looked}: {proven} proven, {finding.missing} missing, {finding.queued} queued again")
     return 1 if finding.missing else 0
 
 

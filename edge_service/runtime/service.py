@@ -106,7 +106,7 @@ class Service:
         self._control_thread = start_loop("control", parts.control.run, self._thread_died)
         self._keeper_thread = start_loop("keeper", keeper.keep, self._thread_died)
         start_loop("naming", lambda: name_found_frames(parts), self._thread_died)
-        log.info("started: %d cameras, data in %s", len(settings.cameras), parts.data_dir)
+        log.info("started: cameras: %d, data in %s", len(settings.cameras), parts.data_dir)
         self._tell_of_link()
 
     def _tell_of_link(self) -> None:
