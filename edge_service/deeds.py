@@ -148,6 +148,7 @@ class Deeds:
         self._shots.asked(ticket, free)
         for camera in free:
             self._slots.take_extra(camera)
+        self._shots.hand_over()  # the answer is kept already; it need not be out for the cameras to be asked
         return outcome
 
     # --- settings ---

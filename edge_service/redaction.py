@@ -50,24 +50,25 @@ def secret_values(settings: Settings) -> frozenset[str]:
 
 
 def _tree(model: BaseModel, show: Callable[[SecretStr], object], show_url: Callable[[str], str]) -> dict[str, object]:
-    def shown(value: object) -> object:
-        if isinstance(value, BaseModel):
-            return _tree(value, show, show_url)
-        if isinstance(value, SecretStr):
-            return show(value)
-        if isinstance(value, dict):
-            return {key: shown(item) for key, item in value.items()}
-        if isinstance(value, tuple):
-            return [shown(item) for item in value]
-        return value
-
     tree: dict[str, object] = {}
     for name, info in type(model).model_fields.items():
         value = getattr(model, name)
-        tree[info.alias or name] = show_url(value) if name == SOURCE else shown(value)
+        tree[info.alias or name] = show_url(value) if name == SOURCE else _shown(value, show, show_url)
     if isinstance(model, WebSettings):
         tree["public_url"] = model.url
     return tree
+
+
+def _shown(value: object, show: Callable[[SecretStr], object], show_url: Callable[[str], str]) -> object:
+    if isinstance(value, BaseModel):
+        return _tree(value, show, show_url)
+    if isinstance(value, SecretStr):
+        return show(value)
+    if isinstance(value, dict):
+        return {key: _shown(item, show, show_url) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_shown(item, show, show_url) for item in value]
+    return value
 
 
 def _secrets(value: object) -> Iterator[str]:

@@ -82,6 +82,7 @@ class Shots:
         telling: Telling,
         *,
         submit: Callable[[Order], None],
+        let_begin: Callable[[], None] = lambda: None,
         refuse: Callable[[], str | None],
         kept: Callable[[Frame], None],
     ) -> None:
@@ -89,6 +90,7 @@ class Shots:
         self._ledger = ledger
         self._telling = telling
         self._submit = submit
+        self._let_begin = let_begin
         self._refuse = refuse
         self._kept = kept
         self._orders: list[Order] = []
@@ -125,6 +127,8 @@ class Shots:
             orders, self._orders = self._orders, []
             for order in orders:
                 self._submit(order)
+            if any(order.shot.slot is None for order in orders):
+                self._let_begin()  # somebody asked for it now
 
     def _namer(self) -> Callable[[Shot, Picture, Stamp], PathFor]:
         settings = self._settings()

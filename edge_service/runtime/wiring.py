@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import random
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +68,9 @@ log = logging.getLogger(__name__)
 PAGE_S = 30.0
 KEEP_S = 60.0
 """Looking at a picture and keeping it may take so long, on a disk that hangs, before its worker counts as hung."""
+BEGIN_S = 0.002
+"""So long the control waits for a worker to begin what somebody asked for: while it goes on itself, it keeps the
+interpreter from the worker."""
 MOST_WORKERS = 256
 """As many as there may be cameras: none waits for another."""
 
@@ -165,15 +169,26 @@ def _capture(parts: Parts) -> None:
         monotonic=time.monotonic,
     )
 
+    begun = threading.Event()
+
     def submit(order: Order) -> None:
-        limit = deadline_s(order.camera.timeout, order.interval_s)
-        parts.crew.submit(lambda: parts.control.post(capture.take(order)), limit + KEEP_S)
+        def take() -> None:
+            if order.shot.slot is None:
+                begun.set()
+            parts.control.post(capture.take(order))
+
+        parts.crew.submit(take, deadline_s(order.camera.timeout, order.interval_s) + KEEP_S)
+
+    def let_begin() -> None:
+        begun.wait(BEGIN_S)
+        begun.clear()
 
     parts.shots = Shots(
         lambda: parts.configuration.settings,
         store.ledger,
         parts.news,
         submit=submit,
+        let_begin=let_begin,
         refuse=gate.reason,
         kept=lambda _frame: _kept(parts),
     )

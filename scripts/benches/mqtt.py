@@ -51,13 +51,16 @@ class Gate:
             threading.Thread(target=self._pass, args=(client,), daemon=True).start()
 
     def _pass(self, client: socket.socket) -> None:
-        behind = socket.create_connection(("127.0.0.1", self._behind))
-        threading.Thread(target=_copy, args=(behind, client), daemon=True).start()
+        behind: socket.socket | None = None
         while data := client.recv(65536):
             self.came_at = time.monotonic()
             self.came.set()
+            if behind is None:  # only now: what this door needs for itself is not the service's time
+                behind = socket.create_connection(("127.0.0.1", self._behind))
+                threading.Thread(target=_copy, args=(behind, client), daemon=True).start()
             behind.sendall(data)
-        behind.close()
+        if behind is not None:
+            behind.close()
 
 
 def _copy(behind: socket.socket, client: socket.socket) -> None:
