@@ -89,10 +89,10 @@ class Lines(logging.Handler):
 # --- straight into the command path -------------------------------------------------------------------------------
 
 
-def straight(folder: Path, count: int, warm: int = WARM) -> Iterator[Row]:
+def straight(folder: Path, count: int, warm: int = WARM, rest_s: float = REST_S) -> Iterator[Row]:
     """The whole service in this process, without a broker; messages are put where the broker's thread puts them.
 
-    Memory is compared after ``warm`` payloads and each verb once; 0: it is not looked at.
+    Compared is with what was after ``warm`` payloads and each verb once; without a rest memory says nothing.
     """
     lines = Lines()
     logging.getLogger().addHandler(lines)
@@ -124,23 +124,23 @@ def straight(folder: Path, count: int, warm: int = WARM) -> Iterator[Row]:
 
     def rest() -> int:
         parts.control.post(Inbound(f"{B}/cmd/reset", b"PRESS"))
-        time.sleep(REST_S if warm else 0)
+        time.sleep(rest_s)
         gc.collect()
         return rss()
 
     # what a verb needs is loaded when it is first used (the Dropbox SDK, the sign-in page): not what is measured
-    for topic, payload in (*DROPBOX, *GOOD) if warm else ():
+    for topic, payload in (*DROPBOX, *GOOD) if rest_s else GOOD:
         body = payload if isinstance(payload, str) else json.dumps(payload)
         parts.control.post(Inbound(f"{B}/{topic}", body.encode(), False, f"{B}/reply/x", b"c"))
-        time.sleep(WARM_S)
+        time.sleep(WARM_S if rest_s else 0)
     feed(warm)
     before, threads, told = rest(), threading.active_count(), lines.count
-    base, began = next(taken) + 1, time.monotonic()
+    first, began = next(taken) + 1, time.monotonic()
     feed(count)
     took, dead = time.monotonic() - began, service.died()
     after, free = rest(), spare()
     service.stop()
-    done = next(taken) - base
+    done = next(taken) - first
     yield Row(
         f"{count:,} bent payloads, straight: dealt with", f"{done:,} in {took:.0f} s", f"{count:,}", done == count
     )
@@ -176,7 +176,7 @@ def settled(caller: Caller) -> None:
     caller.ask("announce")
 
 
-def through(folder: Path, count: int) -> Iterator[Row]:
+def through(folder: Path, count: int, rest_s: float = REST_S) -> Iterator[Row]:
     """Spread over the topics of a service that has a real broker."""
     with place(folder, "through") as (made, caller):
         settled(caller)
@@ -197,7 +197,7 @@ def through(folder: Path, count: int) -> Iterator[Row]:
         threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
         send(count - count // 10)
         caller.ask("reset")
-        time.sleep(3)
+        time.sleep(rest_s)
         after = rss(pid)
         more = len(list(Path(f"/proc/{pid}/task").iterdir())) - threads
         lines = len(made.service.output().splitlines()) - told

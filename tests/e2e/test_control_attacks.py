@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     Part = Callable[[Path], Iterator[soak.Row]]
 
 PARTS: dict[str, Part] = {
-    "bent payloads through the broker": lambda folder: soak.through(folder, 500),
-    "bent payloads straight": lambda folder: soak.straight(folder, 500),
+    "bent payloads through the broker": lambda folder: soak.through(folder, 500, rest_s=0),
+    "bent payloads straight": lambda folder: soak.straight(folder, 1000, warm=500, rest_s=0),
     "one id for ever": lambda folder: soak.one_id(folder, 300),
     "kills in a stream of commands": lambda folder: soak.killed(folder, 2, 40),
     "two writers": lambda folder: soak.writers(folder, 5),
