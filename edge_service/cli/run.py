@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_service.adapters.config_files import read_config
+from edge_service.adapters.heap import hold_small
 from edge_service.adapters.store.connect import DatabaseBrokenError
 from edge_service.cli.asked import add_file
 from edge_service.log_text import Mask, formatter_for
@@ -34,6 +35,7 @@ def fill_parser(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Run until stopped."""
+    hold_small()
     environ = arguments.environ
     read = read_config(arguments.config, environ, platform.node())
     settings = read.load().settings

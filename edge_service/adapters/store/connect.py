@@ -39,7 +39,7 @@ _PRAGMAS = (
     "PRAGMA trusted_schema=OFF",
     "PRAGMA cell_size_check=ON",
     "PRAGMA temp_store=MEMORY",
-    "PRAGMA cache_size=-1024",
+    "PRAGMA cache_size=-512",  # KiB, for each connection: what is hot is small
 )
 
 
@@ -58,6 +58,7 @@ def engine_for(path: Path) -> Engine:
         connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
         pool_size=4,
         max_overflow=-1,
+        pool_use_lifo=True,  # one cache stays hot, the others small
         skip_autocommit_rollback=True,
     )
     event.listen(engine, "connect", _prepare)
