@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 11, 23, 13, 5, tzinfo=UTC)
 T = Topics("edge_service", "garden")
-IDS = st.from_regex(r"[a-z0-9]{1,8}([_-][a-z0-9]{1,8}){0,2}", fullmatch=True)
-BASES = st.sampled_from(["edge_service", "home/edge", "Ünï/x y", "a-b"])
-NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40)
+IDS = st.from_regex(r"[a-z0-9]{1,8}([_-][a-z0-9]{1,8}){0,2}", fullmatch=True) | st.text("a7", min_size=32, max_size=32)
+BASES = st.sampled_from(["edge_service", "home/edge", "Ünï/x y", "a-b", "a__b", "0", "x" * 100, "家/📷"])
+PREFIXES = st.sampled_from(["homeassistant", "ha/lab", "家"])
+NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=200)
 
 
 def node_states(
@@ -51,7 +52,7 @@ def camera_states(topics: Topics, camera: str, state: reports.CameraState, zone:
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
-    BASES,
+    st.tuples(BASES, PREFIXES),
     IDS,
     st.dictionaries(IDS, st.tuples(NAMES, report_kit.CAMERA_STATES), max_size=3),
     st.tuples(report_kit.NODE_STATES, report_kit.LINKS, report_kit.HEALTHS),
@@ -60,7 +61,7 @@ def camera_states(topics: Topics, camera: str, state: reports.CameraState, zone:
     st.booleans(),
 )
 def test_any_configuration_is_announced_without_a_fault(
-    base: str,
+    places: tuple[str, str],
     node: str,
     cameras: dict[str, tuple[str, reports.CameraState]],
     said: tuple[reports.NodeState, reports.LinkState, reports.Health],
@@ -68,7 +69,8 @@ def test_any_configuration_is_announced_without_a_fault(
     dropbox: bool,  # noqa: FBT001
     frames: bool,  # noqa: FBT001
 ) -> None:
-    topics, registry = Topics(base, node), Registry()
+    base, prefix = places
+    topics, registry = Topics(base, node, prefix), Registry()
     body = encode(node_announcement(topics, dropbox=dropbox))
     assert faults_of(str(topics.discovery()), body, node_states(topics, *said, zone), registry) == []
     told: set[str] = set()

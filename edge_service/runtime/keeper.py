@@ -8,6 +8,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from edge_service.adapters.memory import give_back
 from edge_service.errors import PersonNeededError, TryAgainError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ STORE_S = 60.0
 """A commit on a worn card may take long; one that takes a minute will not come back."""
 MQTT_S = 30.0
 NAMING_S = 2.0
+GIVE_BACK_EVERY_S = 60.0
 PRUNE_FIRST_S = 60.0
 PRUNE_EVERY_S = 3600.0
 PRUNE_ON_S = 1.0
@@ -64,12 +66,16 @@ class Keeper:
         self._watchdog.ready()
         prune_at = time.monotonic() + PRUNE_FIRST_S
         check_at = time.monotonic() + CHECK_LINK_EVERY_S
+        give_back_at = time.monotonic() + GIVE_BACK_EVERY_S
         round_s = ROUND_S if self._period is None else min(ROUND_S, self._period / 4)
         while not parts.stopping.wait(round_s):
             parts.progress.mark("keeper")
             parts.progress.write()
             if not parts.progress.silent():
                 self._watchdog.alive()
+            if time.monotonic() >= give_back_at:
+                give_back_at = time.monotonic() + GIVE_BACK_EVERY_S
+                give_back()
             if parts.trust.unsure:
                 continue
             self._name_frames()

@@ -34,6 +34,7 @@ from edge_service.deeds import Deeds
 from edge_service.delivery_events import DeliveryEvents
 from edge_service.desk import Desk
 from edge_service.errors import EdgeServiceError, PersonNeededError
+from edge_service.fates import Fate
 from edge_service.gate import Gate
 from edge_service.housekeeping import Housekeeping
 from edge_service.lane import Clocks, Lane
@@ -172,8 +173,13 @@ def _capture(parts: Parts) -> None:
     begun = threading.Event()
 
     def submit(order: Order) -> None:
+        extra = order.shot.slot is None
+        if extra and (full := gate.reason()) is not None:  # of slots it was asked before
+            parts.control.post(messages.ShotDone(order.shot, Fate.SKIPPED, full, at=parts.clock.now()))
+            return
+
         def take() -> None:
-            if order.shot.slot is None:
+            if extra:
                 begun.set()
             parts.control.post(capture.take(order))
 
