@@ -337,7 +337,7 @@ class Slots:
         for name, course in self._courses.items():
             if course.retry is not None:
                 self._give_up(name, course, now)
-            self._books.fill(name, course, now)
+            self._books.fill(name, course, now, Fate.DOWN, "")  # due while it ended: nobody was there any more
             self._books.settle(course)
 
     def names(self) -> list[str]:
