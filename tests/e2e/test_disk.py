@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
 import shutil
@@ -52,6 +53,25 @@ def test_a_database_damaged_while_stopped_is_told_once_and_nothing_is_lost(place
     assert len(events(wire, "database_rebuilt")) == 1
     assert {path.name for path in place.files()} == before, "nothing was delivered twice"
     assert list(database.parent.glob("*.broken-*"))
+
+
+def test_slots_whose_records_were_lost_are_down_and_the_ledger_says_why(place: Place) -> None:
+    with place.broker:
+        place.service.start()
+        wait_until(lambda: len(place.files()) >= 2, 30, "two frames")
+        place.service.stop()
+        data = place.service.folder / "data"
+        shutil.rmtree(data / "spool" / "cam0")  # pictures that are there still would tell of their slots
+        (data / "edge_service.db").write_bytes(b"not a database" * 500)
+        place.service.start()
+        wait_until(lambda: len(place.files()) >= 3, 30, "a frame after it")
+        told = place.service.command("ledger", "cam0", "--json")
+        place.service.stop()
+    gaps = json.loads(told.stdout)["gaps"]
+    lost = [gap for gap in gaps if gap["reason"] == "record_lost"]
+    assert lost, gaps
+    assert {gap["fate"] for gap in lost} == {"down"}
+    assert sum(gap["slots"] for gap in lost) >= 2
 
 
 def test_a_database_damaged_in_use_is_made_anew_without_a_hand(place: Place) -> None:
