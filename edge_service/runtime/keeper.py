@@ -8,7 +8,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from edge_service.adapters.memory import give_back
+from edge_service.adapters.heap import give_back
 from edge_service.errors import PersonNeededError, TryAgainError
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from edge_service.adapters.heap import hold_small
 from edge_service.cli.tables import table
 from edge_service.layers import Base, Layer, read_layers
 from edge_service.messages import Inbound
@@ -97,6 +98,7 @@ def straight(folder: Path, count: int, warm: int = WARM, rest_s: float = ROUND_S
         "spool": {"min_free_bytes": 0},
         "cameras": {"porch": {"source": SOURCE, "interval": "1d"}},
     }
+    hold_small()  # as `run` does
     base = Base(file=Layer(tree))
     service = Service(lambda changes: read_layers(base, changes), {})
     service.start()
