@@ -123,6 +123,8 @@ class FolderDestination:
             if there is None:
                 self._publish(folder, parts[-1], out)
                 there = _hash_of(folder, parts[-1])
+            else:
+                _finish(folder, frame.id)
             if there != frame.content_hash:
                 return Outcome(frame.id, taken=True)
         return Outcome(frame.id, receipt=Receipt(frame.id, frame.path, there, there, self._now()))
@@ -237,6 +239,13 @@ def _name_it(folder: int, temporary: str, name: str) -> None:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=folder))
         _replace_empty(folder, temporary, name)
+
+
+def _finish(folder: int, frame_id: int) -> None:
+    """What a try that was killed after it had named its file left open: its temporary name, and the folder's sync."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_TEMPORARY.format(id=frame_id), dir_fd=folder)
+    os.fsync(folder)
 
 
 def _replace_empty(folder: int, temporary: str, name: str) -> None:

@@ -49,6 +49,18 @@ def test_the_same_content_again_is_a_receipt_and_no_second_file(folder: FolderDe
     assert len(_files(tmp_path / "pictures")) == 1
 
 
+def test_a_try_that_was_killed_right_after_naming_leaves_no_second_file(
+    folder: FolderDestination, tmp_path: Path
+) -> None:
+    place = tmp_path / "pictures/Timelapse/porch/00001.jpg"
+    place.parent.mkdir(parents=True)
+    (place.parent / ".edge_service_1.part").write_bytes(b"picture")
+    os.link(place.parent / ".edge_service_1.part", place)
+    [outcome] = _send(folder, outgoing(1, b"picture", maybe_there=True))
+    assert outcome.receipt
+    assert list(_files(tmp_path / "pictures")) == ["Timelapse/porch/00001.jpg"]
+
+
 def test_other_content_is_never_replaced(folder: FolderDestination, tmp_path: Path) -> None:
     place = tmp_path / "pictures/Timelapse/porch/00001.jpg"
     place.parent.mkdir(parents=True)
