@@ -1,4 +1,4 @@
-"""Which manifest is due, and what was sent already. Used by the delivery lane's thread (``note``: by any).
+"""Which manifest is due, and what was sent already. Used by the delivery lane's thread.
 
 A day is sent when each of its frames is settled, at the latest after 7 days; when something of it changes later, it is
 sent again as the next revision. What was sent is remembered per camera, in the memory that survives a restart.
@@ -98,7 +98,7 @@ class Manifests:
         self._open: set[Key] = set()
         self._changed: set[Key] = set()
         self._given_up: set[Key] = set()
-        self._noted: deque[tuple[str, int]] = deque()
+        self._noted: set[Key] = set()
         self._swept: date | None = None
         self._look_at: datetime | None = None
         self._ready: Outgoing | None = None
@@ -159,29 +159,34 @@ class Manifests:
         self._ready = None
 
     def note(self, frames: Sequence[Frame], now: datetime) -> None:
-        """Something became of these frames: days that are over may have changed."""
-        del now
-        self._noted.extend((frame.camera, int(frame.at.timestamp())) for frame in frames)
+        """Something became of these frames: days that are over may have changed.
 
-    def _take_notes(self, terms: Terms, today: date) -> None:
-        while self._noted:
-            camera, at = self._noted.popleft()
-            day = day_of(at, terms.zone)
-            if day < today:
-                self._open.add((camera, day))
-                self._changed.add((camera, day))
+        A note for each camera and day, not for each frame: nobody reads them while manifests are not wanted, while
+        ``upload.hours`` are closed, or while fresh frames come without a pause.
+        """
+        terms, known = self._terms(), len(self._noted)
+        self._noted.update((frame.camera, day_of(int(frame.at.timestamp()), terms.zone)) for frame in frames)
+        if not terms.wanted and len(self._noted) > known:  # should they be wanted again
+            first = _first_day(terms, now)
+            self._noted = {key for key in self._noted if key[1] >= first}
+
+    def _take_notes(self, today: date) -> None:
+        noted, self._noted = self._noted, set()
+        over = {key for key in noted if key[1] < today}
+        self._open |= over
+        self._changed |= over
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _plan(self, terms: Terms, now: datetime) -> None:
         """All days at the start and after each midnight, those that are open now and then."""
         today = now.astimezone(terms.zone).date()
-        self._take_notes(terms, today)
+        self._take_notes(today)
         if self._todo:
             return
         if self._swept != today:
             self._swept, self._given_up = today, set()
-            first = (now - max(terms.details, _LEAST)).astimezone(terms.zone).date() + timedelta(days=1)
+            first = _first_day(terms, now)
             days = [first + timedelta(days=number) for number in range((today - first).days)]
             self._todo.extend((camera, day) for day in days for camera in sorted(self._ledger.cameras()))
         elif self._look_at is None or now >= self._look_at or self._look_at > now + LOOK_EVERY:
@@ -232,3 +237,8 @@ class Manifests:
             del known[day]
         told = {day.isoformat(): [one.revision, one.content_hash, one.marker] for day, one in sorted(known.items())}
         self._memory.put(_KEY.format(camera=letter.day.camera), json.dumps(told))
+
+
+def _first_day(terms: Terms, now: datetime) -> date:
+    """The first day whose details are still there as a whole."""
+    return (now - max(terms.details, _LEAST)).astimezone(terms.zone).date() + timedelta(days=1)

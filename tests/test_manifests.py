@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +56,7 @@ class Scene:
 
     def open(self) -> None:
         self.store = opened(self.folder)
-        manifests = Manifests(self.store.ledger, self.store.history, self.store.memory, terms=lambda: self.terms)
+        self.letters = Manifests(self.store.ledger, self.store.history, self.store.memory, terms=lambda: self.terms)
         house = Housekeeping(self.store.frames, self.limits, cameras=lambda: ["porch"], free_bytes=lambda: 10**12)
         clocks = Clocks(self.watch.now, self.watch.monotonic, lambda: 0.0, ZONE)
         self.lane = Lane(
@@ -63,7 +65,7 @@ class Scene:
             post=post_to(self.reports),
             clocks=clocks,
             pace=Pace(batch_seconds=0.0),
-            manifests=manifests,
+            manifests=self.letters,
         )
 
     def keep(self, at: datetime, *, slot: bool = True) -> None:
@@ -237,6 +239,37 @@ def test_without_the_setting_there_is_none_and_trouble_only_delays_it(scene: Sce
     scene.remote.trouble = [TryAgainError("away", code="connect"), TryAgainError("away", code="reset")]
     scene.run(120)
     assert scene.manifests() == ["/garden/manifest/porch_2026-11-23.jsonl"]
+
+
+def test_what_changed_while_they_were_not_wanted_is_told_when_they_are_again(scene: Scene) -> None:
+    scene.evening()
+    scene.go_to(EVENING + 6 * SLOT)
+    scene.run(120)
+    wanted = scene.terms
+    scene.terms = replace(wanted, wanted=False)
+    [healed] = scene.store.frames.requeue([1])
+    del scene.remote.files[healed.path]
+    scene.run(150)
+    assert scene.manifests() == [FIRST]
+    scene.terms = wanted
+    scene.run(150)
+    assert scene.manifests() == [FIRST, SECOND]
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_frames_that_nobody_looks_at_take_no_memory_each(scene: Scene, *, wanted: bool) -> None:
+    scene.terms = replace(scene.terms, wanted=wanted)
+    scene.keep(EVENING + SLOT)
+    [frame] = scene.store.frames.due(1, 10**9, scene.watch.now())
+    seconds = [replace(frame, at=frame.at + timedelta(seconds=number)) for number in range(5_000)]
+    scene.letters.note(seconds[:1], scene.watch.now())
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for one in seconds:
+        scene.letters.note([one], scene.watch.now())
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert grown < 20_000, "four bytes a frame"
 
 
 def test_details_that_were_let_go_are_no_change_of_the_day(scene: Scene) -> None:
