@@ -132,6 +132,8 @@ def test_each_loop_that_hangs_silences_the_watchdog_and_is_named_by_health(
             assert answer.returncode == 1, one.loop
             assert f"stuck: {one.loop}" in answer.stderr, one.loop
         # what systemd does then
-        killed = next(one for one in watched if one.loop == "control")
-        killed.process.send_signal(signal.SIGABRT)
-        wire.wait(lambda heard: heard.topic == "edge_service/control/status" and heard.text == "offline", 20)
+        for one in watched:
+            one.process.send_signal(signal.SIGABRT)
+        for one in watched:
+            topic = f"edge_service/{one.loop}/status"
+            wire.wait(lambda heard, topic=topic: heard.topic == topic and heard.text == "offline", 30)  # type: ignore[misc]
