@@ -1,6 +1,6 @@
 """Between the slots and the world: hands shots to the workers, tells what they came to. Owned by the control thread.
 
-Fulfils :class:`edge_service.slots.Outlook`.
+Fulfils :class:`edge_service.flights.Outlook`.
 """
 
 from __future__ import annotations

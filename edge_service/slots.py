@@ -7,12 +7,12 @@ plan, at the next start, resume or step.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from edge_service.bookkeeping import Bookkeeping
-from edge_service.course import Course, latest, retry_at
+from edge_service.course import Course, latest
 from edge_service.fates import Fate, Slot
+from edge_service.flights import Flights
 from edge_service.ledger import TICK
 from edge_service.messages import Shot, ShotDone
 from edge_service.plan import Plan
@@ -22,23 +22,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
+    from edge_service.flights import Outlook
     from edge_service.ports import LedgerStore, Segment, Ticker
     from edge_service.settings import CameraSettings, LocationSettings
-
-SETTLE_EVERY = timedelta(minutes=10)
-
-
-class Outlook(Protocol):
-    """What the slots ask and tell the rest of the control."""
-
-    def refuse_reason(self) -> str | None:
-        """disk_full or spool_full while no frame may be kept, else None."""
-
-    def launch(self, shot: Shot, camera: CameraSettings, interval_s: float | None) -> None:
-        """Hand a shot to the capture workers."""
-
-    def settled(self, done: ShotDone, now: datetime) -> None:
-        """A slot or an extra frame has its final result (recorded already)."""
 
 
 class Slots:
@@ -56,6 +42,7 @@ class Slots:
         self._books = Bookkeeping(ledger)
         self._ticker = ticker
         self._outlook = outlook
+        self._flights = Flights(self._books, ticker, outlook)
         self._zone = zone
         self._location = location
         self._courses: dict[str, Course] = {}
@@ -121,19 +108,17 @@ class Slots:
         if course is None:
             return
         self._disarm(name)
-        if course.retry is not None:
-            self._give_up(name, course, now)
+        self._flights.give_up(name, course, now)
         self._books.fill(name, course, now)
         for shot in course.waiting:
-            self._finish(course, ShotDone(shot, Fate.SKIPPED, "busy", at=now), now)
+            self._flights.finish(course, ShotDone(shot, Fate.SKIPPED, "busy", at=now), now)
         del self._courses[name]
         self._books.settle(course)
         self._books.end(name, course.seen)
 
     def _turn(self, name: str, course: Course, plan: Plan, begin: datetime) -> None:
         """End the course's segment and begin the next."""
-        if course.retry is not None:
-            self._give_up(name, course, begin)
+        self._flights.give_up(name, course, begin)
         self._books.settle(course)
         if course.flight is not None and course.flight.segment == course.segment.id:
             course.flight_until = course.seen
@@ -151,7 +136,7 @@ class Slots:
         if course is None:
             return
         if kind == "retry":
-            self._retry(name, course)
+            self._flights.repeat(name, course)
             return
         at = course.next_at
         course.next_at = None
@@ -172,10 +157,9 @@ class Slots:
             return
         reason = self._outlook.refuse_reason()
         if reason is not None:
-            self._finish(course, ShotDone(Shot(name, slot), Fate.SKIPPED, reason, at=now), now)
+            self._flights.finish(course, ShotDone(Shot(name, slot), Fate.SKIPPED, reason, at=now), now)
             return
-        course.flight, course.flight_interval_s = slot, interval
-        self._start(course, Shot(name, slot))
+        self._flights.take(course, slot, interval)
 
     def _arm(self, name: str, course: Course) -> None:
         if self.is_halted(name):
@@ -234,8 +218,7 @@ class Slots:
         self._books.halt(name, now)
         for each, course in self._affected(name):
             self._disarm(each)
-            if course.retry is not None:
-                self._give_up(each, course, now)
+            self._flights.give_up(each, course, now)
 
     def resume(self, name: str | None, now: datetime) -> None:
         """Let one camera, or the node, go on; what was due meanwhile is ``stopped``."""
@@ -257,86 +240,24 @@ class Slots:
 
     def take_extra(self, name: str) -> None:
         """Take a frame outside the plan; see :meth:`may_extra`."""
-        course = self._courses[name]
-        course.extra = True
-        self._start(course, Shot(name, None))
+        self._flights.take_extra(name, self._courses[name])
 
     @property
     def in_flight(self) -> int:
         """Shots in the hands of workers."""
         return sum(course.running is not None for course in self._courses.values())
 
-    def _start(self, course: Course, shot: Shot) -> None:
-        if course.running is not None:
-            course.waiting.append(shot)
-            return
-        course.running = shot
-        interval = course.flight_interval_s if shot.slot else course.camera.interval
-        self._outlook.launch(shot, course.camera, interval)
-
     def done(self, done: ShotDone, now: datetime) -> None:
         """A worker came back."""
-        course = self._courses.get(done.shot.camera)
-        if course is None or course.running is not done.shot:
-            # its camera was removed meanwhile, and may have come back as another
-            if done.shot.slot is not None and done.fate is not Fate.KEPT:
-                self._books.record(done.shot.slot, done.fate, done.reason)
-            self._outlook.settled(done, now)
-            return
-        course.running = None
-        if course.waiting:
-            self._start(course, course.waiting.popleft())
-        if done.shot.slot is None:
-            course.extra = False
-            self._outlook.settled(done, now)
-        elif not self._repeat(course, done, now):
-            self._finish(course, done, now)
-
-    def _repeat(self, course: Course, done: ShotDone, now: datetime) -> bool:
-        """Arm the next try of a missed slot if there is one."""
-        slot = done.shot.slot
-        if slot is None or done.fate not in {Fate.FAILED, Fate.REJECTED} or self.is_halted(slot.camera):
-            return False
-        if course.segment.id != slot.segment:
-            return False
-        at = retry_at(slot.at, done.shot.attempt, course.flight_interval_s, now)
-        if at is None:
-            return False
-        course.retry = done
-        self._ticker.arm(f"retry:{slot.camera}", at)
-        return True
-
-    def _retry(self, name: str, course: Course) -> None:
-        last, course.retry = course.retry, None
-        if last is not None:
-            self._start(course, Shot(name, last.shot.slot, last.shot.attempt + 1))
-
-    def _give_up(self, name: str, course: Course, now: datetime) -> None:
-        last, course.retry = course.retry, None
-        self._ticker.disarm(f"retry:{name}")
-        if last is not None:
-            self._finish(course, last, now)
-
-    def _finish(self, course: Course, done: ShotDone, now: datetime) -> None:
-        """The slot has its fate."""
-        slot = done.shot.slot
-        if slot is not None and done.fate is not Fate.KEPT:
-            self._books.record(slot, done.fate, done.reason)
-        if slot == course.flight:
-            course.flight = None
-        if slot is not None and slot.segment != course.segment.id:
-            self._books.settle_landed(slot.segment, course.flight_until or slot.at)
-        elif course.seen - course.settled > SETTLE_EVERY:
-            self._books.settle(course)
-        self._outlook.settled(done, now)
+        name = done.shot.camera
+        self._flights.land(self._courses.get(name), done, now, halted=self.is_halted(name))
 
     # --- the end, and what others ask -----------------------------------------------------------------------------
 
     def end(self, now: datetime) -> None:
         """The program ends: write down what is known. Slots still in flight become ``down`` at the next start."""
         for name, course in self._courses.items():
-            if course.retry is not None:
-                self._give_up(name, course, now)
+            self._flights.give_up(name, course, now)
             self._books.fill(name, course, now, Fate.DOWN, "")  # due while it ended: nobody was there any more
             self._books.settle(course)
 

@@ -331,7 +331,7 @@ class SimulatedNode:
         """The account is complete."""
         self._note("up")
 
-    # --- slots.Outlook -------------------------------------------------------------------------------------------
+    # --- flights.Outlook -----------------------------------------------------------------------------------------
 
     def refuse_reason(self) -> str | None:
         return self.refused

@@ -110,7 +110,7 @@ class Machine:
     def name(self) -> int:
         return self.dating.work(self.reading(), lambda: True)
 
-    # --- slots.Outlook ---
+    # --- flights.Outlook ---
 
     def refuse_reason(self) -> str | None:
         return None
