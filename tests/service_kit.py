@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -88,7 +89,8 @@ class ServiceProcess:
 
     def rows(self, query: str) -> list[Any]:
         """Ask the database on disk."""
-        with sqlite3.connect(f"file:{self.folder}/data/edge_service.db?mode=ro", uri=True) as database:
+        address = f"file:{self.folder}/data/edge_service.db?mode=ro"
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
             return database.execute(query).fetchall()
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -57,8 +56,7 @@ class Place:
         return [path for path in self.out.rglob("*") if path.is_file()]
 
     def rows(self, query: str) -> list[Any]:
-        with sqlite3.connect(f"file:{self.service.folder}/data/edge_service.db?mode=ro", uri=True) as database:
-            return database.execute(query).fetchall()
+        return self.service.rows(query)
 
 
 @pytest.fixture
