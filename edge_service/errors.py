@@ -22,7 +22,8 @@ class Fault:
     ``path`` is the dotted path of the key (``cameras.porch.interval``; "" for the file as a whole), ``code`` one of the
     contract's (unknown_key required wrong_type too_small too_big not_allowed bad_format forbidden), ``got`` the value
     as it may be shown (secrets as ``***``), ``allowed`` what would be accepted, ``message`` the whole in one sentence,
-    ``place`` where it stands: ``FILE:LINE``, the name of an environment variable, or "" for a patch.
+    ``place`` where it stands: ``FILE:LINE``, the name of an environment variable, or "" for a patch. ``shown_by`` is
+    the key that needs the missing one: what is missing stands nowhere.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Fault:
     allowed: str = ""
     got: object = None
     place: str = ""
+    shown_by: tuple[str | int, ...] = ()
 
     def line(self) -> str:
         """One line for people: ``PLACE: dotted.path: what is wrong, allowed: what would be``."""

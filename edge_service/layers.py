@@ -45,11 +45,18 @@ class Base:
         return merged
 
     def place(self, path: Path) -> str:
-        """Where the value in force of ``path`` stands."""
+        """Where the value in force of ``path`` stands; for what stands nowhere, what it would stand beside."""
+        layers = (self.environment, self.file, self.defaults)
         for length in range(len(path), 0, -1):
-            for layer in (self.environment, self.file, self.defaults):
-                if path[:length] in layer.places:
-                    return layer.places[path[:length]]
+            head = path[:length]
+            for layer in layers:
+                if head in layer.places:
+                    return layer.places[head]
+            # A variable names one key and none of those above it: EDGE_SERVICE__CAMERAS__PORCH__INTERVAL alone
+            # makes cameras.porch.
+            beside = next((layer.places[at] for layer in layers for at in layer.places if at[:length] == head), None)
+            if beside is not None:
+                return beside
         return ""
 
 
@@ -182,7 +189,7 @@ def _of_living_cameras(base: Base, changes: Changes) -> tuple[Changes, list[Faul
 
 
 def _placed(base: Base, path: Path, fault: Fault) -> Fault:
-    return replace(fault, place=fault.place or base.place(path))
+    return replace(fault, place=fault.place or base.place(path) or base.place(fault.shown_by))
 
 
 def _by_place(faults: list[Fault]) -> list[Fault]:

@@ -42,9 +42,10 @@ def judge(tree: Mapping[str, object]) -> tuple[Settings | None, dict[Path, Fault
             complaints = list(islice(_expanded(error), MOST_FAULTS + 1))
         else:
             return (None if found else settings), found
-        for path, code, text, allowed in complaints[:MOST_FAULTS]:
+        for path, code, text, allowed, shown_by in complaints[:MOST_FAULTS]:
             if not any(path[:length] in found for length in range(1, len(path) + 1)):
-                found[path] = Fault(dotted(path), code, text, allowed, shown(path, value_at(tree, path)))
+                got = shown(path, value_at(tree, path))
+                found[path] = Fault(dotted(path), code, text, allowed, got, shown_by=shown_by)
             rest = _without(rest, path, missing=code == "required")
         if len(complaints) > MOST_FAULTS:
             found[()] = Fault("", "bad_format", f"more than {MOST_FAULTS} faults: only the first are told")
@@ -77,13 +78,13 @@ def value_at(tree: object, path: Path) -> object:
     return tree
 
 
-def _expanded(error: ValidationError) -> Iterator[tuple[Path, str, str, str]]:
+def _expanded(error: ValidationError) -> Iterator[tuple[Path, str, str, str, Path]]:
     for detail in error.errors(include_url=False, include_input=False):
         if detail["type"] == "misfits":
             for one in detail["ctx"]["faults"]:
-                yield tuple(one["path"].split(".")), one["code"], one["text"], one["allowed"]
+                yield tuple(one["path"].split(".")), one["code"], one["text"], one["allowed"], one["shown_by"]
         else:
-            yield _translated(detail)
+            yield *_translated(detail), ()
 
 
 def _translated(detail: ErrorDetails) -> tuple[Path, str, str, str]:
@@ -94,9 +95,7 @@ def _translated(detail: ErrorDetails) -> tuple[Path, str, str, str]:
         below = (context["below"],) if context.get("below") else ()
         return path + below, kind, detail["msg"], str(context.get("allowed", ""))
     if kind == "extra_forbidden":
-        parent = find(path[:-1])
-        known = " | ".join(parent.children) if parent else ""
-        return path, "unknown_key", f"is no known key, the nearest is {nearest(path)}", known
+        return _unknown(path, str(detail["loc"][-2]) if len(detail["loc"]) > 1 else "")
     table = {
         "missing": (path, "required", "is missing and has no default", ""),
         "union_tag_not_found": ((*path, "type"), "required", "is missing", words),
@@ -108,6 +107,18 @@ def _translated(detail: ErrorDetails) -> tuple[Path, str, str, str]:
     if kind.endswith("_type"):
         return path, "wrong_type", "has the wrong type", _MAPPING if key and key.kind in ("model", "map") else ""
     return path, "bad_format", "cannot be used", ""
+
+
+def _unknown(path: Path, word: str) -> tuple[Path, str, str, str]:
+    """``word`` is the type that was given, where the types have keys of their own."""
+    parent = find(path[:-1])
+    names = list(parent.children) if parent else []
+    text = f"is no known key, the nearest is {nearest(path)}"
+    if parent and word in parent.variants:
+        if path[-1] in names:
+            text = f"is a key of another type than {word}"
+        names = [name for name in names if name in parent.variants[word]]
+    return path, "unknown_key", text, " | ".join(names)
 
 
 def _path_of(location: tuple[int | str, ...]) -> Path:

@@ -38,7 +38,7 @@ from edge_service.settings_parts import (
 from edge_service.units import ID_FORM, id_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
     "Auth",
@@ -112,8 +112,8 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _parts_fit(self) -> Settings:
         faults = [
-            {"path": path, "code": code, "text": text, "allowed": allowed}
-            for path, code, text, allowed in _misfits(self)
+            {"path": path, "code": code, "text": text, "allowed": allowed, "shown_by": shown_by}
+            for path, code, text, allowed, shown_by in _misfits(self)
         ]
         if faults:
             raise PydanticCustomError("misfits", "the settings do not fit together", {"faults": faults})
@@ -130,16 +130,21 @@ class Settings(BaseModel):
         return f"{self.mqtt.base_topic}/{self.node}"
 
 
-def _misfits(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
-    """(path, code, message, allowed) of what is wrong between parts that are right on their own."""
+def _misfits(settings: Settings) -> Iterator[tuple[str, str, str, str, tuple[str, ...]]]:
+    """(path, code, message, allowed, key that shows it) of what is wrong between parts that are right on their own."""
     if settings.location is None:
-        sunny = [name for name, camera in settings.cameras.items() if any(parse_day_time(t).sun for t in camera.times)]
+        sunny = [name for name, camera in settings.cameras.items() if _any_sun(camera.times)]
         if sunny:
             yield (
                 "location",
                 "required",
                 f"is needed for the sun times of {', '.join(sunny)}",
                 "latitude and longitude",
+                ("cameras", sunny[0], "at" if _any_sun(settings.cameras[sunny[0]].at or ()) else "windows"),
             )
     if len(settings.cameras) > 1 and not names_camera(settings.destination.name):
-        yield "destination.name", "not_allowed", "names the frames of several cameras alike", "a name with {camera}"
+        yield "destination.name", "not_allowed", "names the frames of several cameras alike", "a name with {camera}", ()
+
+
+def _any_sun(times: Iterable[str]) -> bool:
+    return any(parse_day_time(time).sun for time in times)

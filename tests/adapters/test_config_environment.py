@@ -84,6 +84,14 @@ def test_a_wrong_variable_stands_in_place_of_file_and_line(folder: Folder) -> No
     assert any("the nearest is source" in line for line in lines)
 
 
+def test_a_camera_of_variables_alone_has_its_faults_at_a_variable(folder: Folder) -> None:
+    lines = folder.faults("", EDGE_SERVICE__CAMERAS__CON__SOURCE="http://a/", EDGE_SERVICE__CAMERAS__NEW__INTERVAL="1m")
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["EDGE_SERVICE__CAMERAS__CON__SOURCE", "cameras.con"],
+        ["EDGE_SERVICE__CAMERAS__NEW__INTERVAL", "cameras.new.source"],
+    ]
+
+
 @given(st.dictionaries(st.from_regex(r"EDGE_SERVICE__[A-Z_]{0,20}", fullmatch=True), st.text(max_size=20), max_size=4))
 def test_any_environment_is_settings_or_faults(environment: dict[str, Any]) -> None:
     read = read_config("/dev/null", environment, "h")

@@ -47,10 +47,10 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
 def test_a_folder_or_binary_in_place_of_the_file_is_one_fault(tmp_path: Path) -> None:
     (tmp_path / "bin").write_bytes(b"node: a\nlog: \xff\n")
     (tmp_path / "huge").write_bytes(b"#" * 2_000_000)
-    for name, text in ((".", "cannot be read"), ("bin", "line 2 is not UTF-8"), ("huge", "larger")):
+    for name, line, text in ((".", "", "cannot be read"), ("bin", ":2", "is not UTF-8"), ("huge", ":1", "is larger")):
         faults = read_config(str(tmp_path / name), {}, "h").faults
         assert len(faults) == 1
-        assert text in faults[0].message
+        assert faults[0].line().startswith(f"{tmp_path / name}{line}: {text}")
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_key(folder: Folder) -> None:
@@ -167,7 +167,7 @@ def test_aliases_within_aliases_do_not_fill_the_memory(folder: Folder) -> None:
     laughs = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 9)}]\n" for n in range(9)
     )
-    assert folder.faults(laughs) == ["config.yaml: holds more than 50000 values"]
+    assert folder.faults(laughs) == ["config.yaml:1: holds more than 50000 values"]
 
 
 def test_an_alias_of_itself_ends(folder: Folder) -> None:
@@ -224,3 +224,22 @@ def test_any_text_is_a_tree_or_faults(text: str) -> None:
     assert isinstance(read.tree, dict)
     for fault in read.faults:
         assert fault.place.startswith("f")
+
+
+def test_what_is_missing_is_told_where_it_is_needed(folder: Folder) -> None:
+    text = """node: abc
+cameras:
+  a:
+    source: http://a/
+    {}
+"""
+    for key in ("at: [sunset]", "windows: [{from: sunrise, to: '21:30'}]"):
+        lines = folder.faults(text.replace("{}", key))
+        assert [line.split(" for ")[0] for line in lines] == ["config.yaml:5: location: is needed"]
+
+
+def test_a_key_of_another_type_is_not_its_own_nearest(folder: Folder) -> None:
+    lines = folder.faults("destination:\n  type: folder\n  path: /srv\n  app_key: abc\n")
+    assert len(lines) == 1
+    assert lines[0].startswith("config.yaml:4: destination.app_key: is a key of another type than folder, allowed: ")
+    assert "app_key" not in lines[0].rpartition("allowed")[2]

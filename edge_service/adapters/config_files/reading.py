@@ -135,22 +135,30 @@ def _read_file(path: FilePath, resolver: Resolver) -> YamlTree:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         return YamlTree(faults=(Fault("", "required", f"cannot be read ({reason})", place=str(path)),))
-    except ValueError as error:
-        return YamlTree(faults=(Fault("", "bad_format", str(error), place=str(path)),))
+    except _NotTextError as error:
+        return YamlTree(faults=(Fault("", "bad_format", str(error), place=f"{path}:{error.line}"),))
     return read_yaml(text, str(path), resolver)
 
 
 def _read_text(path: str) -> str:
-    """A small UTF-8 file. Raises OSError, ValueError."""
+    """A small UTF-8 file. Raises OSError, _NotTextError (a ValueError)."""
     with FilePath(path).open("rb") as file:
         data = file.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES:
-        raise ValueError(f"is larger than {_MOST_BYTES} bytes")
+        raise _NotTextError(f"is larger than {_MOST_BYTES} bytes", 1)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"line {line} is not UTF-8") from None
+        raise _NotTextError("is not UTF-8", line) from None
+
+
+class _NotTextError(ValueError):
+    """A file that is no small UTF-8 text; ``line`` is where that shows."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 def _default_zone(environment: Mapping[str, str]) -> tuple[str, list[Fault]]:

@@ -81,7 +81,7 @@ class _Walk:
         try:
             tree = self._mapping(node, (), 0)
         except _TooMuchError:
-            fault = Fault("", "too_big", f"holds more than {_MOST_NODES} values", place=self._name)
+            fault = Fault("", "too_big", f"holds more than {_MOST_NODES} values", place=f"{self._name}:1")
             return YamlTree(faults=(fault,))
         return YamlTree(tree, self._places, tuple(self._faults))
 
