@@ -11,6 +11,8 @@ import os
 import signal
 import sys
 import time
+import traceback
+from typing import NoReturn
 
 from edge_service import __version__
 from edge_service.errors import EdgeServiceError, SettingsError
@@ -28,9 +30,17 @@ COMMANDS = {
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every other error is told; how it is used stands in ``--help``."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print it on stderr and exit with 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def parser_for(command: str | None) -> argparse.ArgumentParser:
     """The parser, filled in for one command only: the others' modules stay unread."""
-    parser = argparse.ArgumentParser(prog="edge-service", description="A headless time-lapse node.")
+    parser = Parser(prog="edge-service", description="A headless time-lapse node.")
     parser.add_argument("--version", action="version", version=f"edge-service {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
@@ -56,9 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(importlib.import_module(f"edge_service.cli.{arguments.command}").run(arguments))
     except SettingsError as error:
-        if arguments.debug:
-            raise
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(traceback.format_exc() if arguments.debug else f"{error}\n")
         return 2
     except EdgeServiceError as error:
         if arguments.debug:

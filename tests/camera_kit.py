@@ -224,11 +224,13 @@ class DigestCamera:
             secret = digest(secret, self.nonce, fields.get("cnonce", ""))
         middle = [self.nonce]
         if self.qop:
-            if fields.get("nc", "") in self.used or fields.get("qop") != "auth":
+            word = "auth-int" if self.qop == "auth-int" else "auth"
+            if fields.get("nc", "") in self.used or fields.get("qop") != word:
                 return False
             self.used.add(fields.get("nc", ""))
-            middle += [fields.get("nc", ""), fields.get("cnonce", ""), "auth"]
-        wanted = digest(secret, *middle, digest("GET", visit.path))
+            middle += [fields.get("nc", ""), fields.get("cnonce", ""), word]
+        body = [digest("")] if self.qop == "auth-int" else []
+        wanted = digest(secret, *middle, digest("GET", visit.path, *body))
         return fields.get("nonce") == self.nonce and fields.get("response") == wanted and fields.get("opaque") == "op"
 
 

@@ -5,6 +5,7 @@ allowed.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from edge_service.errors import Fault, SettingsError
 from edge_service.local_time import parse_moment
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Sequence
     from datetime import datetime
-    from zoneinfo import ZoneInfo
 
 
 def add_file(parser: ArgumentParser) -> None:
@@ -29,6 +29,11 @@ def cameras(arguments: Namespace, known: Sequence[str]) -> Sequence[str]:
         text = ", ".join(known) or "no camera is known yet"
         raise SettingsError((Fault("CAMERA", "not_allowed", f"{arguments.camera!r} is not known", text),))
     return [arguments.camera]
+
+
+def check_moments(arguments: Namespace) -> None:
+    """Wrong usage is told as such also where there is nothing yet to be asked. Raises SettingsError."""
+    moments(arguments, ZoneInfo("UTC"))
 
 
 def moments(arguments: Namespace, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:

@@ -62,6 +62,7 @@ def fill_parser(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print the answer and return 0."""
+    asked.check_moments(arguments)
     with opened(arguments) as node:
         settings = node.configuration.settings
         cameras = list(dict.fromkeys((*settings.cameras, *node.store.ledger.cameras())))

@@ -67,7 +67,7 @@ def _of_database(node: OpenedNode) -> dict[str, Any]:
     portrait = Portrait(node.configuration, known, stores, time.monotonic, platform.node())
     state = portrait.state(now) | {"capture": _switch(node, None)}
     cameras = {camera: portrait.camera_state(camera, now) | _plan(node, camera, now) for camera in settings.cameras}
-    return {"info": portrait.info(), "state": state, "link": portrait.link(), "cameras": cameras}
+    return {"info": portrait.info() | {"started_at": None}, "state": state, "link": portrait.link(), "cameras": cameras}
 
 
 def _link(node: OpenedNode) -> LinkReport:

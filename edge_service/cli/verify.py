@@ -53,6 +53,7 @@ def run(arguments: Namespace) -> int:
     """0 when everything is there, 1 when anything was missing, also when it was queued again."""
     if not arguments.debug:
         logging.getLogger("edge_service").addHandler(logging.NullHandler())  # its end is told in one line
+    asked.check_moments(arguments)
     with opened(arguments) as node:
         zone = node.configuration.settings.zone
         begin, end = asked.moments(arguments, zone)

@@ -32,6 +32,7 @@ def test_before_the_first_start_it_tells_what_the_service_would_begin_with(tmp_p
     before = sorted(tmp_path.rglob("*"))
     found = status(service)
     assert found["state"]["link"] == "unlinked"
+    assert found["info"]["started_at"] is None
     assert found["cameras"]["porch"]["counts"]["kept"] == 0
     assert sorted(tmp_path.rglob("*")) == before, "a question leaves nothing behind"
 

@@ -1,7 +1,8 @@
 """HTTP Digest (RFC 7616; RFC 2069's form for old cameras), for one camera.
 
 requests has it too, but keeps its nonce per thread (ours change) and reads the refused answer without a limit.
-Hashes: MD5, SHA-256, SHA-512-256, each also as ``-sess``; qop ``auth`` or none. Pure but for the random cnonce.
+Hashes: MD5, SHA-256, SHA-512-256, each also as ``-sess``; qop ``auth``, ``auth-int`` (of the
+empty body that a GET has) or none. Pure but for the random cnonce.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _HASHES: Final[dict[str, Callable[[bytes], str]]] = {
     "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
 }
 """strongest first"""
+_QOPS: Final = ("auth", "auth-int")
+"""wanted first"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class Challenge:
     nonce: str
     algorithm: str
     opaque: str | None
-    qop: bool
+    qop: str
+    """``auth``, ``auth-int`` where nothing else is offered, "" for RFC 2069's form"""
     stale: bool
 
     @property
@@ -56,14 +60,14 @@ def _challenge(text: str) -> Challenge | None:
         fields.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) if quoted else bare)
     algorithm = fields.get("algorithm", "")
     qop = {word.strip().lower() for word in fields["qop"].split(",")} if fields.get("qop") else set()
-    if "nonce" not in fields or _base(algorithm) not in _HASHES or (qop and "auth" not in qop):
+    if "nonce" not in fields or _base(algorithm) not in _HASHES or (qop and not qop & set(_QOPS)):
         return None
     return Challenge(
         realm=fields.get("realm", ""),
         nonce=fields["nonce"],
         algorithm=algorithm,
         opaque=fields.get("opaque"),
-        qop=bool(qop),
+        qop=next((word for word in _QOPS if word in qop), ""),
         stale=fields.get("stale", "").lower() == "true",
     )
 
@@ -109,7 +113,7 @@ class DigestLogin:
         if given.algorithm:
             fields["algorithm"] = given.algorithm
         if given.qop:
-            fields |= {"qop": "auth", "nc": count}
+            fields |= {"qop": given.qop, "nc": count}
         if given.qop or given.sess:
             fields["cnonce"] = f'"{cnonce}"'
         return "Digest " + ", ".join(f"{name}={value}" for name, value in fields.items())
@@ -121,9 +125,9 @@ class DigestLogin:
         secret = digest(self._username, given.realm, self._password)
         if given.sess:
             secret = digest(secret, given.nonce, cnonce)
-        asked = digest("GET", target)
+        asked = digest("GET", target, digest("")) if given.qop == "auth-int" else digest("GET", target)
         if given.qop:
-            return digest(secret, given.nonce, count, cnonce, "auth", asked)
+            return digest(secret, given.nonce, count, cnonce, given.qop, asked)
         return digest(secret, given.nonce, asked)
 
 
