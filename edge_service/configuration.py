@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 CHANGES_KEY = "config.changes"
 REV_KEY = "config.rev"
 
+FOR_LIFE = ("node", "data_dir", "mqtt")
+"""Who a process is, where it keeps its data and how it is connected: taken up at its start only."""
+
 
 class Vault(Protocol):
     """Keeps secrets unreadable at rest."""
@@ -114,8 +117,15 @@ class Configuration:
             self._advance()
 
     def reload(self, base: Base) -> tuple[str, ...]:
-        """Take file and environment anew under the same changes; returns the changed paths. Raises SettingsError."""
-        loaded = read_layers(base, self._loaded.changes)
+        """Take file and environment anew under the same changes; returns the changed paths. Raises SettingsError.
+
+        What a process cannot change while it runs stays as it is; the log says so.
+        """
+        judged = read_layers(base, self._loaded.changes)
+        for key in FOR_LIFE:
+            if getattr(judged.settings, key) != getattr(self._loaded.settings, key):
+                log.warning("%s: the change in the file needs a restart", key)
+        loaded = read_layers(base.keeping(self._loaded.base, FOR_LIFE), self._loaded.changes)
         changed = tuple(changed_paths(full_config(self._loaded.settings), full_config(loaded.settings)))
         if loaded.warnings:
             self._store(loaded.changes)

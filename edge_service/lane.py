@@ -40,12 +40,12 @@ _WARM_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """``now`` gives aware UTC, ``monotonic`` seconds, ``chance`` a random number in [0, 1); ``zone`` is the node's."""
+    """``now`` gives aware UTC, ``monotonic`` seconds, ``chance`` a random number in [0, 1), ``zone`` the node's."""
 
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
     chance: Callable[[], float]
-    zone: ZoneInfo
+    zone: Callable[[], ZoneInfo]
 
 
 class Lane:
@@ -195,7 +195,7 @@ class Lane:
         return self._sizing.budget(self._pace.memory, self._pace.max_bytes_per_second)
 
     def _choose(self, budget: int, now: datetime) -> list[Frame]:
-        backlog = batching.backlog_open(self._pace.hours, now, self._clocks.zone)
+        backlog = batching.backlog_open(self._pace.hours, now, self._clocks.zone())
         return batching.choose(self._store.due(_DUE_ROWS, budget, now), now, max_bytes=budget, backlog=backlog)
 
     def _next_due(self, now: datetime) -> float | None:
@@ -225,7 +225,7 @@ class Lane:
                 yield piece
 
     def _letter(self, now: datetime, *, pull: bool = False) -> Outgoing | None:
-        if not batching.backlog_open(self._pace.hours, now, self._clocks.zone):
+        if not batching.backlog_open(self._pace.hours, now, self._clocks.zone()):
             return None
         return self._manifests.pull(now) if pull else self._manifests.due(now)
 

@@ -28,6 +28,15 @@ class Layer:
     tree: Tree = field(default_factory=dict, repr=False)
     places: Mapping[Path, str] = field(default_factory=dict, repr=False)
 
+    def keeping(self, old: Layer, keys: Sequence[str]) -> Layer:
+        """This one, but with what ``old`` says of some top keys."""
+        tree = {key: value for key, value in self.tree.items() if key not in keys}
+        places = {path: place for path, place in self.places.items() if path[0] not in keys}
+        return Layer(
+            {**tree, **{key: value for key, value in old.tree.items() if key in keys}},
+            {**places, **{path: place for path, place in old.places.items() if path[0] in keys}},
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
@@ -43,6 +52,14 @@ class Base:
         for layer in (self.defaults, self.file, self.environment):
             merged = lay_over(merged, _stated(layer.tree))
         return merged
+
+    def keeping(self, old: Base, keys: Sequence[str]) -> Base:
+        """This one, but with what ``old`` says of some top keys."""
+        return Base(
+            self.defaults.keeping(old.defaults, keys),
+            self.file.keeping(old.file, keys),
+            self.environment.keeping(old.environment, keys),
+        )
 
     def place(self, path: Path) -> str:
         """Where the value in force of ``path`` stands; for what stands nowhere, what it would stand beside."""

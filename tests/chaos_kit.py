@@ -259,7 +259,7 @@ class _Child:
             lambda: _now() + timedelta(seconds=self.jumped),
             lambda: time.monotonic() + self.jumped,
             random.random,
-            ZoneInfo("UTC"),
+            lambda: ZoneInfo("UTC"),
         )
         pace = Pace(batch_seconds=0.0, memory=1_000_000)
         self.lane = Lane(house, self.room.destination(_now), post=self._report, clocks=clocks, pace=pace)

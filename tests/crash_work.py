@@ -154,7 +154,7 @@ def _lane(store: Store, folder: Path) -> Lane:
     )
     (folder / "out").mkdir(exist_ok=True)
     destination = FolderDestination(folder / "out", now=lambda: NOW)
-    clocks = Clocks(lambda: NOW, time.monotonic, lambda: 0.5, ZoneInfo("UTC"))
+    clocks = Clocks(lambda: NOW, time.monotonic, lambda: 0.5, lambda: ZoneInfo("UTC"))
     pace = Pace.of(Settings.model_validate({"node": "garden", "upload": {"batch_seconds": 0}}).upload)
     return Lane(housekeeping, destination, post=lambda _report: None, clocks=clocks, pace=pace)
 

@@ -60,6 +60,7 @@ class Watch:
     def __init__(self) -> None:
         self.seconds = 1000.0
         self.wall = START
+        self.zone = ZoneInfo("UTC")
 
     def now(self) -> datetime:
         return self.wall
@@ -72,7 +73,7 @@ class Watch:
         self.wall += timedelta(seconds=seconds)
 
     def clocks(self) -> Clocks:
-        return Clocks(now=self.now, monotonic=self.monotonic, chance=lambda: 0.0, zone=ZoneInfo("UTC"))
+        return Clocks(now=self.now, monotonic=self.monotonic, chance=lambda: 0.0, zone=lambda: self.zone)
 
 
 class MemoryStore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -215,6 +216,16 @@ def test_backlog_waits_for_its_hours_while_live_frames_go() -> None:
     assert bench.store.states() == ["pending", "delivered"]
     bench.run(3600)
     assert bench.store.states() == ["delivered", "delivered"]
+
+
+def test_the_hours_of_the_backlog_are_those_of_the_zone_in_force() -> None:
+    bench = Bench(pace=Pace(batch_seconds=0.0, hours=(13 * 3600, 14 * 3600)))
+    bench.store.add(b"old", at=START - timedelta(hours=3))
+    bench.run(120)
+    assert bench.store.states() == ["pending"]
+    bench.watch.zone = ZoneInfo("Europe/Berlin")
+    bench.run(120)
+    assert bench.store.states() == ["delivered"]
 
 
 def test_the_speed_limit_spreads_the_bytes() -> None:

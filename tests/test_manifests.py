@@ -58,7 +58,7 @@ class Scene:
         self.store = opened(self.folder)
         self.letters = Manifests(self.store.ledger, self.store.history, self.store.memory, terms=lambda: self.terms)
         house = Housekeeping(self.store.frames, self.limits, cameras=lambda: ["porch"], free_bytes=lambda: 10**12)
-        clocks = Clocks(self.watch.now, self.watch.monotonic, lambda: 0.0, ZONE)
+        clocks = Clocks(self.watch.now, self.watch.monotonic, lambda: 0.0, lambda: ZONE)
         self.lane = Lane(
             house,
             self.remote,

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from edge_service.batching import Pace
+from edge_service.log_text import formatter_for
 from edge_service.redaction import secret_values
 from edge_service.retention import SpoolLimits
 from edge_service.runtime.destination import link_report, make_destination
@@ -45,8 +46,8 @@ class Reach:
         parts, settings = self._parts, self._parts.configuration.settings
         learn_secrets(parts)
         tops = {path.partition(".")[0] for path in changed}
-        if "log" in tops:
-            logging.getLogger().setLevel(settings.log.level.upper())
+        if tops & {"log", "timezone"}:
+            self._apply_log()
         if tops & {"timezone", "location"}:
             parts.slots.move(settings.zone, settings.location, now)
             for name in settings.cameras:
@@ -66,6 +67,13 @@ class Reach:
         parts.news.offer_config()
         parts.news.event(None, "config_changed", now, rev=parts.configuration.rev, changed=list(changed))
         parts.news.changed(None)
+
+    def _apply_log(self) -> None:
+        settings, root = self._parts.configuration.settings, logging.getLogger()
+        root.setLevel(settings.log.level.upper())
+        if self._parts.mask is not None:
+            for handler in root.handlers:
+                handler.setFormatter(formatter_for(settings.log.format, self._parts.mask, settings.zone))
 
     def _apply_cameras(self, changed: tuple[str, ...], now: datetime) -> None:
         parts, cameras = self._parts, self._parts.configuration.settings.cameras

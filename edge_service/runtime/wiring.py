@@ -259,7 +259,7 @@ def _delivery(parts: Parts) -> None:
     )
     parts.control.post(link_report(parts))
     parts.destination = make_destination(parts)
-    clocks = Clocks(parts.clock.now, time.monotonic, random.random, settings.zone)
+    clocks = Clocks(parts.clock.now, time.monotonic, random.random, lambda: parts.configuration.settings.zone)
     store = parts.store
     manifests = Manifests(
         store.ledger, store.history, store.memory, terms=lambda: Terms.of(parts.configuration.settings)

@@ -104,7 +104,7 @@ def ours(count: int, size: int) -> dict[str, float]:
 
         limits = SpoolLimits(max_bytes=10**12)
         house = Housekeeping(store.frames, limits, cameras=lambda: ["porch"], free_bytes=lambda: 10**12)
-        clocks = Clocks(_now, time.monotonic, random.random, ZoneInfo("UTC"))
+        clocks = Clocks(_now, time.monotonic, random.random, lambda: ZoneInfo("UTC"))
         lane = Lane(house, destination, post=post, clocks=clocks, pace=Pace(batch_seconds=2.0))
         thread = DeliveryThread(lane, died=lambda name, error: sys.exit(f"{name}: {error!r}"))
         cpu, begin = time.process_time(), time.monotonic()
@@ -130,7 +130,7 @@ def lone(count: int, size: int) -> dict[str, float]:
         done = threading.Event()
         limits = SpoolLimits(max_bytes=10**12)
         house = Housekeeping(store.frames, limits, cameras=lambda: ["porch"], free_bytes=lambda: 10**12)
-        clocks = Clocks(_now, time.monotonic, random.random, ZoneInfo("UTC"))
+        clocks = Clocks(_now, time.monotonic, random.random, lambda: ZoneInfo("UTC"))
 
         def post(report: DeliveryReport | SpoolReport) -> None:
             if isinstance(report, DeliveryReport) and report.delivered:

@@ -43,7 +43,7 @@ class Rig:
         self.node.link()
         self.jumped = 0.0
         self.reports: list[DeliveryReport] = []
-        clocks = Clocks(self.now, lambda: time.monotonic() + self.jumped, lambda: 0.5, ZoneInfo("UTC"))
+        clocks = Clocks(self.now, lambda: time.monotonic() + self.jumped, lambda: 0.5, lambda: ZoneInfo("UTC"))
         house = Housekeeping(
             self.store.frames, SpoolLimits(10**9), cameras=lambda: ["porch"], free_bytes=lambda: 10**12
         )

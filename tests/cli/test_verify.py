@@ -80,7 +80,7 @@ class Place:
     def _run(self, store: Store) -> None:
         room = linked_room(self.data, store, self.emulator)
         house = Housekeeping(store.frames, SpoolLimits(10**9), cameras=lambda: ["porch"], free_bytes=lambda: 10**12)
-        clocks = Clocks(_now, time.monotonic, random.random, ZoneInfo("UTC"))
+        clocks = Clocks(_now, time.monotonic, random.random, lambda: ZoneInfo("UTC"))
         pace = Pace(batch_seconds=0.0)
         lane = Lane(house, room.destination(_now), post=lambda _: None, clocks=clocks, pace=pace)
         end = time.monotonic() + 60
