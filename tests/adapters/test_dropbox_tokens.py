@@ -183,6 +183,31 @@ def test_another_app_key_unlinks(node: Node) -> None:
     assert node.memory.values == {}
 
 
+@pytest.mark.parametrize("outdated", [False, True])
+def test_the_link_of_another_app_key_is_revoked_with_the_next_call(node: Node, *, outdated: bool) -> None:
+    grant = node.link(life_s=0.0 if outdated else 14400.0)
+    node.app = AppKeys("anotherkey")
+    node.tokens.reload()
+    assert grant.alive, "who changes settings does not wait for the network"
+    for _ in range(2):
+        with pytest.raises(PersonNeededError, match="not linked"):
+            node.tokens.access()
+    assert not grant.alive
+    assert sum(record.route == "auth/token/revoke" for record in node.emulator.requests) == 1
+
+
+def test_a_link_of_another_app_key_that_cannot_be_revoked_is_told(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+    grant = node.link()
+    node.app = AppKeys("anotherkey")
+    node.tokens.reload()
+    node.emulator.pause()
+    with pytest.raises(PersonNeededError, match="not linked"):
+        node.tokens.access()
+    node.emulator.resume()
+    assert "was not revoked, remove it at Dropbox under Connected apps" in caplog.text
+    assert grant.access_token not in caplog.text
+
+
 def test_unreadable_secrets_are_told_and_never_a_crash(node: Node) -> None:
     node.link()
     again = _restarted(node)

@@ -211,7 +211,7 @@ def test_a_folder_is_verified_too(tmp_path: Path) -> None:
         store.frames.keep(new_frame(number * 5, size=800), Paths())
     store.close()
     with service:
-        wait_until(lambda: len(list(out.rglob("*.jpg"))) == 5, 20)
+        wait_until(lambda: len(list(out.rglob("*.jpg"))) == 5, 60)
         victim, changed, *_ = sorted(out.rglob("*.jpg"))
         victim.unlink()
         changed.write_bytes(b"other")
@@ -219,10 +219,10 @@ def test_a_folder_is_verified_too(tmp_path: Path) -> None:
         assert found.returncode == 1
         assert "5 receipts: 3 proven, 2 missing, 2 queued again" in found.stdout
         assert "other content: porch" in found.stdout
-        wait_until(lambda: len(list(out.rglob("*.jpg"))) == 6, 20, "missing healed, taken one beside it")
+        wait_until(lambda: len(list(out.rglob("*.jpg"))) == 6, 60, "missing healed, taken one beside it")
         assert changed.read_bytes() == b"other"
         assert changed.with_name(f"{changed.stem}_2.jpg").is_file()
-        wait_until(lambda: service.command("verify").returncode == 0, 20)
+        wait_until(lambda: service.command("verify").returncode == 0, 60)
         out.rename(tmp_path / "away")
         away = service.command("verify")
         assert away.returncode == 1

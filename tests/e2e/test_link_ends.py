@@ -93,6 +93,9 @@ def test_another_app_key_unlinks_and_says_why(scene: Scene) -> None:
     assert config is not None
     assert config.json["config"]["destination"]["app_secret"] == {"set": True}
     assert "link_needed" in scene.problems()
+    assert scene.command("capture", "PRESS")["status"] == "accepted"
+    revoked = lambda: [each for each in scene.dropbox.requests if each.route == "auth/token/revoke"]  # noqa: E731
+    wait_until(revoked, 30, "the old sign-in is taken back at Dropbox with the next delivery")
     answer = scene.command("link", "PRESS")
     assert "client_id=anotherkey" in answer["data"]["authorize_url"]
     assert scene.command("code", "x" * 43)["code"] == "app_invalid"

@@ -46,7 +46,8 @@ def test_a_new_zone_counts_everywhere_and_what_needs_a_restart_is_named(tmp_path
             "cameras": {"porch": {"source": camera.url("/good"), "interval": "1d"}},
         }
         service = ServiceProcess(tmp_path, settings)
-        with Caller(broker.port) as caller:
+        caller = Caller(broker.port)
+        with caller:
             with service:
                 caller.wait_for(f"{B}/status", b"online", 30)
                 caller.done(caller.ask("capture", camera="porch")["id"])

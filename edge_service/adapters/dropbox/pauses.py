@@ -2,7 +2,8 @@
 
 A 429 with Retry-After counts for every call; a busy write lock (too_many_write_operations) for commits only. What was
 asked for is kept by the wall clock beside the database's other small things, so that a process that is killed and
-started again does not ask too early.
+started again does not ask too early. ``verify`` beside a running service shares it that way too: each looks now and
+then what the other was told.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 LONGEST_S = 3600.0
 """No pause is believed to be longer, whatever the wall clock says after a restart."""
 _KEPT_FROM_S = 0.5
+_LOOK_EVERY_S = 1.0
 _KEY = "cache.dropbox_quiet"
 
 
@@ -40,7 +42,9 @@ class Pauses:
         self._now = now
         self._memory = memory
         self._lock = threading.Lock()
-        self._until: dict[str, float] | None = None
+        self._until = {"all": 0.0, "commits": 0.0}
+        self._looked_at = -_LOOK_EVERY_S
+        self._read = ""
 
     def left(self, *, commit: bool = False) -> float:
         """Seconds of quiet still to keep, for a commit or for any other call."""
@@ -60,13 +64,16 @@ class Pauses:
             self._keep()
 
     def _known(self) -> dict[str, float]:
-        """Under the lock."""
-        if self._until is None:
-            self._until = {"all": 0.0, "commits": 0.0}
-            if self._memory is not None and self._now is not None:
-                now, at = self._now(), self._monotonic()
-                for kind, moment in json.loads(self._memory.get(_KEY) or "{}").items():
-                    self._until[kind] = at + min(LONGEST_S, (from_ms(moment) - now).total_seconds())
+        """Under the lock. What is stored counts once, when it is new: later steps of the wall clock do not matter."""
+        at = self._monotonic()
+        if self._memory is not None and self._now is not None and at - self._looked_at >= _LOOK_EVERY_S:
+            self._looked_at = at
+            stored = self._memory.get(_KEY) or ""
+            if stored != self._read:
+                self._read, now = stored, self._now()
+                for kind, moment in json.loads(stored or "{}").items():
+                    until = at + min(LONGEST_S, (from_ms(moment) - now).total_seconds())
+                    self._until[kind] = max(self._until[kind], until)
         return self._until
 
     def _keep(self) -> None:
@@ -75,7 +82,8 @@ class Pauses:
         with self._lock:
             now, at = self._now(), self._monotonic()
             told = {kind: to_ms(now + timedelta(seconds=until - at)) for kind, until in self._known().items()}
+            self._read = json.dumps(told)
         try:
-            self._memory.put(_KEY, json.dumps(told))
+            self._memory.put(_KEY, self._read)
         except EdgeServiceError as error:
             _log.debug("a pause is not kept over a restart: %s", error.message)

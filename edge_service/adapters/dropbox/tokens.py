@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from edge_service import link as links
+from edge_service.adapters.dropbox.farewell import Farewell
 from edge_service.errors import PersonNeededError, TryAgainError
 from edge_service.messages import LinkReport
 
@@ -65,6 +66,7 @@ class Tokens:
         self._monotonic = monotonic
         self._owner = owner
         self._learn = learn
+        self._farewell = Farewell(door, now=now)
         self._lock = threading.RLock()
         self._renewing = threading.Lock()
         self._loaded = False
@@ -140,11 +142,11 @@ class Tokens:
             return
         self._learn((found.link.refresh_token,))
         if found.link.app_key != self._app().key:
-            self._lose(found.link)
+            self._lose(found.link, found.access)
         elif found.access is not None:
             self._adopt(found.access)
 
-    def _lose(self, link: Link) -> None:
+    def _lose(self, link: Link, access: Access | None) -> None:
         """Another app key: the link is of no use with it. Without any key it waits for its own to come back."""
         self._clear()
         if not self._app().key:
@@ -154,6 +156,7 @@ class Tokens:
         _log.warning("%s It was %s's", self._why, link.account or "an account")
         if self._owner:
             self._store.forget()
+            self._farewell.leave(link, access)
 
     def _clear(self) -> None:
         self._link = self._access = self._trouble = None
@@ -187,6 +190,7 @@ class Tokens:
 
     def _renew(self) -> Access:
         """Under ``_renewing``."""
+        self._farewell.say()
         with self._lock:
             found, trouble, app = self._link, self._trouble, self._app()
             if trouble is not None and (found is None or self._monotonic() - self._asked_at < TELLS_S):
