@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from edge_service.errors import BadItemError, PersonNeededError, TryAgainError
 from edge_service.fates import Fate
-from edge_service.frame import NewFrame, Refused
+from edge_service.frame import NewFrame, Picture, Refused
 from edge_service.messages import Shot, ShotDone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from edge_service.frame import Picture
+    from edge_service.frame import Frame
     from edge_service.ports import FrameStore, PathFor, PictureInspector, SnapshotSource
     from edge_service.settings import CameraSettings
 
@@ -102,6 +102,11 @@ class Capture:
         return ShotDone(
             shot, Fate.KEPT, frame=frame, preview=self._preview(picture) if order.preview else None, at=stamp.wall
         )
+
+    def small(self, frame: Frame) -> bytes | None:
+        """The dashboard's picture of a kept frame, from its file. Raises BadItemError(missing|damaged)."""
+        data = self._store.read(frame)
+        return self._preview(Picture(data=data, format=frame.format, width=frame.width, height=frame.height))
 
     def _missed(self, shot: Shot, fate: Fate, reason: str, detail: str) -> ShotDone:
         return ShotDone(shot, fate, reason, detail, at=self._stamp().wall)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge_service import reports
 from edge_service.moments import iso, to_ms
-from edge_service.outbox import AT_ONCE, FRAME_GAP_S, STATE, Outbox, frame_manner
+from edge_service.outbox import AT_ONCE, STATE, Outbox, frame_manner
 from edge_service.ports import Outbound
 from edge_service.replies import encode
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from edge_service.announcing import Announcing
     from edge_service.configuration import Configuration
+    from edge_service.frame import Frame
     from edge_service.portrait import Portrait
     from edge_service.ports import Broker
     from edge_service.settings import Settings
+    from edge_service.showing import Showing
     from edge_service.topics import Topics
 
 FRAME_EXPIRY_S: Final = 7 * 86400
-FRAME_SLACK_S: Final = 1.0
-"""A picture is asked for so much before it may go: the outbox holds it until then."""
 CLOCK_EVERY_S: Final = 60.0
 """How often states are looked at for what the clock alone changes: days, windows, problems that end by themselves."""
 KEPT_EVENTS: Final = frozenset({"started", "database_rebuilt", "done"})
@@ -46,9 +46,11 @@ class News:
         configuration: Configuration,
         portrait: Portrait,
         announcing: Announcing,
+        showing: Showing,
         monotonic: Callable[[], float],
     ) -> None:
         self.announcing = announcing
+        self._showing = showing
         self._topics = topics
         self._broker = broker
         self._configuration = configuration
@@ -56,7 +58,6 @@ class News:
         self._monotonic = monotonic
         self._outbox = Outbox()
         self._dirty: dict[str | None, None] = {}
-        self._pictured: dict[str, float] = {}
         self._numbers = itertools.count(1)
         self._kept_events: list[Outbound] = []
         self._hours: dict[str, object] = {}
@@ -93,20 +94,24 @@ class News:
         self._send_due()
 
     def wants_picture(self, camera: str, *, at_once: bool) -> bool:
-        """Whether the next picture of a camera will be shown."""
-        if not self._settings.mqtt.frames:
-            return False
-        since = self._monotonic() - self._pictured.get(camera, -math.inf)
-        return at_once or since >= FRAME_GAP_S - FRAME_SLACK_S
+        """Whether the next frame of a camera needs its small copy at once."""
+        return self._showing.wants(camera, at_once=at_once)
 
-    def picture(self, camera: str, jpeg: bytes, now: datetime, *, at_once: bool) -> None:
+    def passed_over(self, camera: str, frame: Frame) -> None:
+        """The latest good frame has no small copy yet."""
+        self._showing.passed_over(camera, frame)
+
+    def picture(self, camera: str, jpeg: bytes, *, at_once: bool) -> None:
         """The latest good picture."""
-        del now
         topic = self._topics.frame(camera)
-        self._pictured[camera] = self._monotonic()
+        self._showing.shown(camera)
         self._outbox.offer(topic, jpeg, frame_manner(FRAME_EXPIRY_S))
         if at_once:
             self._send(self._outbox.flush([topic], self._monotonic()))
+
+    def _late_picture(self, camera: str, jpeg: bytes) -> None:
+        if camera in self._settings.cameras and self._settings.mqtt.frames:
+            self.picture(camera, jpeg, at_once=False)
 
     # --- connection ---
 
@@ -136,6 +141,7 @@ class News:
         """Clear the topics of a camera that is no longer configured: its announcement first."""
         self._dirty.pop(camera, None)
         self._hours.pop(camera, None)
+        self._showing.forget(camera)
         self._outbox.forget(self._topics.retained(camera))
         self.announcing.removed(camera)
 
@@ -169,12 +175,14 @@ class News:
                 continue
             del self._dirty[camera]
             self._offer_state(camera, now)
+        self._showing.step(self._late_picture)
         self._send_due()
         self.announcing.step()
 
     def idle_seconds(self) -> float:
         """Until something may be told."""
-        dues = [due for due in (self._outbox.next_due_at(), self.announcing.next_due_at()) if due is not None]
+        parts = (self._outbox, self.announcing, self._showing)
+        dues = [due for part in parts if (due := part.next_due_at()) is not None]
         dues += [self._outbox.may_go_at(self._state_topic(camera)) for camera in self._dirty]
         return max(0.0, min(dues) - self._monotonic()) if dues and self._connected else math.inf
 

@@ -40,10 +40,13 @@ class Telling(Protocol):
         """The state of a camera (None: the node) is another now."""
 
     def wants_picture(self, camera: str, *, at_once: bool) -> bool:
-        """Whether the next picture of a camera will be shown."""
+        """Whether the next frame of a camera needs its small copy at once."""
 
-    def picture(self, camera: str, jpeg: bytes, now: datetime, *, at_once: bool) -> None:
+    def picture(self, camera: str, jpeg: bytes, *, at_once: bool) -> None:
         """The latest good picture."""
+
+    def passed_over(self, camera: str, frame: Frame) -> None:
+        """The latest good frame has no small copy yet."""
 
     def status(self, camera: str, *, online: bool) -> None:
         """Whether a camera answers."""
@@ -180,7 +183,9 @@ class Shots:
                 facts["message"] = done.detail or None
             self._telling.event(camera, event, done.at or now, **facts)
         if done.preview is not None:
-            self._telling.picture(camera, done.preview, now, at_once=slot is None)
+            self._telling.picture(camera, done.preview, at_once=slot is None)
+        elif done.frame is not None:
+            self._telling.passed_over(camera, done.frame)
         self._telling.changed(camera)
         self._telling.changed(None)
 

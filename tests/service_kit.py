@@ -43,6 +43,8 @@ class ServiceProcess:
         self.log = folder / "service.log"
         self.settings = {"data_dir": str(folder / "data"), **settings}
         self.environment = clean_environment(environment)
+        self.before: tuple[str, ...] = ()
+        """what the process is started by, a tracer for instance; it must become the process"""
         self.process: subprocess.Popen[bytes] | None = None
 
     def write(self) -> None:
@@ -54,7 +56,7 @@ class ServiceProcess:
         self.write()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "edge_service", "run", "--config", str(self.config)],
+                [*self.before, sys.executable, "-m", "edge_service", "run", "--config", str(self.config)],
                 cwd=self.folder,
                 env=self.environment,
                 stdout=log,

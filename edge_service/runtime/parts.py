@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge_service.adapters.store.opening import Opened, Store
     from edge_service.adapters.ticker import Ticker
     from edge_service.adapters.vault import Vault
+    from edge_service.capture import Capture
     from edge_service.clocks import Trust
     from edge_service.configuration import Configuration
     from edge_service.control import Control
@@ -76,6 +77,7 @@ class Parts:
     ticker: Ticker
     news: News
     portrait: Portrait
+    capture: Capture
     shots: Shots
     slots: Slots
     delivery_events: DeliveryEvents

@@ -50,6 +50,7 @@ from edge_service.runtime.destination import link_report, make_destination
 from edge_service.runtime.reach import Reach, bound_quarantine, learn_secrets
 from edge_service.runtime.world import World
 from edge_service.shots import Shots, remote_path
+from edge_service.showing import Showing
 from edge_service.slots import Slots
 from edge_service.topics import Topics
 from edge_service.visitors import Visitors
@@ -132,7 +133,10 @@ def _control(parts: Parts) -> None:
     announcing = Announcing(
         parts.topics, parts.broker, lambda: parts.configuration.settings, store.memory, time.monotonic
     )
-    parts.news = News(parts.topics, parts.broker, parts.configuration, portrait, announcing, time.monotonic)
+    showing = Showing(
+        lambda: parts.configuration.settings, lambda frame, made: _make_small(parts, frame, made), time.monotonic
+    )
+    parts.news = News(parts.topics, parts.broker, parts.configuration, portrait, announcing, showing, time.monotonic)
     parts.errands = Crew("errand", 2, parts.died, parts.progress)
     parts.errand = _errands(parts)
 
@@ -154,13 +158,22 @@ def _errands(parts: Parts) -> Callable[..., None]:
     return errand
 
 
+def _make_small(parts: Parts, frame: Frame, made: Callable[[bytes | None], None]) -> None:
+    found: list[bytes | None] = []
+    parts.errand(
+        "picture",
+        lambda: found.append(parts.capture.small(frame)),
+        lambda _done, _now: made(found[0] if found else None),
+    )
+
+
 def _capture(parts: Parts) -> None:
     settings, store = parts.configuration.settings, parts.store
     parts.source = HttpSnapshots(
         lambda camera, at: parts.configuration.loaded.refuses(camera, at), ca_file=parts.ca_file
     )
     parts.crew = Crew("capture", MOST_WORKERS, parts.died, parts.progress)
-    capture = Capture(parts.source, PictureLook(), store.frames, lambda: _stamp(parts), store.quarantine.offer)
+    parts.capture = Capture(parts.source, PictureLook(), store.frames, lambda: _stamp(parts), store.quarantine.offer)
     gate = Gate(
         lambda: parts.configuration.settings.spool,
         store.frames,
@@ -181,7 +194,7 @@ def _capture(parts: Parts) -> None:
         def take() -> None:
             if extra:
                 begun.set()
-            parts.control.post(capture.take(order))
+            parts.control.post(parts.capture.take(order))
 
         parts.crew.submit(take, deadline_s(order.camera.timeout, order.interval_s) + KEEP_S)
 

@@ -40,6 +40,8 @@ _DIAL_S: Final = 90.0
 _STEADY_S: Final = 10.0
 _LONG_STEADY_S: Final = 120.0
 _IN_A_ROW: Final = 3
+_IN_A_ROW_LATER: Final = 30
+"""Hang-ups of a broker that has spoken MQTT 5 before: it is being restarted behind a proxy that answers in its stead."""
 _MOST_WAITING: Final = 4000
 _MOST_WAITING_BYTES: Final = 4_000_000
 _MESSAGE_BYTES: Final = 600
@@ -64,6 +66,7 @@ class _Tries:
     hung_up: int = 0
     short_lives: int = 0
     rival: bool = False
+    spoke_newest: bool = False
 
     def note(self, session: Session | None, ending: Ending, lived_s: float) -> Ending:
         """Count one; returns its ending, named better when only the row of them tells."""
@@ -73,12 +76,19 @@ class _Tries:
         # some old brokers just hang up on a version of MQTT that they do not know
         newest = session is not None and session.protocol == clients.MQTT5 and session.connected
         self.hung_up = self.hung_up + 1 if newest and not answered and ending == endings.LOST else 0
+        self.spoke_newest |= newest and answered
         # many brokers have no word for a client id that is used twice: both are thrown out in turn
         lost = answered and ending == endings.LOST and not steady
         self.short_lives = self.short_lives + 1 if lost else 0
         named = SHORT_LIVED if self.short_lives >= _IN_A_ROW else ending
         self.rival = named.code == "taken_over"
         return named
+
+    @property
+    def protocol(self) -> int:
+        """The version of MQTT to try next."""
+        enough = _IN_A_ROW_LATER if self.spoke_newest else _IN_A_ROW
+        return clients.MQTT311 if self.hung_up >= enough else clients.MQTT5
 
 
 class MqttBroker:
@@ -205,7 +215,7 @@ class MqttBroker:
                 continue
             ending = tries.note(session, ending, time.monotonic() - began)
             session = None  # its sockets go now, not when the next connection has ended
-            protocol = clients.MQTT311 if tries.hung_up >= _IN_A_ROW else clients.MQTT5
+            protocol = tries.protocol
             if not self._stopping.is_set():
                 self._report(ending)
                 self._wait(tries.failures, ending)

@@ -1,0 +1,71 @@
+"""Commands that are sent while the service's connection is away; the service itself goes on."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.control_kit import B, Caller, Place
+from tests.mosquitto_kit import Cable
+from tests.service_kit import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    yield made
+    made.close()
+
+
+def connections(place: Place) -> int:
+    """How often the service told that it is connected."""
+    return place.service.output().count("connected to")
+
+
+def test_what_was_sent_in_a_short_absence_acts_once_and_what_ran_out_does_not(place: Place) -> None:
+    place.broker.start()
+    cable = Cable(place.broker.port)
+    place.service.settings["mqtt"] = {"url": cable.url}
+    with Caller(place.broker.port) as caller:
+        place.service.start()
+        caller.wait(lambda heard: heard.topic == f"{B}/status" and heard.text == "online", 30)
+        mark, before = len(caller.heard), connections(place)
+        cable.cut()
+        caller.wait_for(f"{B}/status", b"offline", 20, after=mark)
+        caller.send(f"{B}/cam/porch/cmd/capture", json.dumps({"id": "waits"}))
+        caller.send(f"{B}/cam/pond/cmd/capture", "PRESS", expiry_s=50)
+        caller.send(f"{B}/cmd/stop", json.dumps({"id": "ran-out"}), expiry_s=1)
+        caller.send(f"{B}/cam/porch/set/interval", "60", expiry_s=1)
+        passed = time.monotonic() + 2.5
+        wait_until(lambda: time.monotonic() > passed, 10)
+        mark = len(caller.heard)
+        cable.mend()
+        caller.wait_for(f"{B}/status", b"online", 30, after=mark)
+        assert caller.done("waits")["status"] == "ok"
+        wait_until(lambda: caller.state("pond")["counts"]["extra"] == 1, 20, "the one without an id acted too")
+        assert caller.ask("announce")["status"] == "ok"  # all that was queued came before it
+        answers = [heard.json for heard in caller.heard[mark:] if heard.topic.startswith(f"{B}/response/")]
+        assert sorted(one["verb"] for one in answers) == ["announce", "capture", "capture"]
+        assert caller.state()["capture"] == "running"
+        assert caller.state("porch")["interval_s"] == 86400
+
+        again = caller.ask("capture", of="porch", id_="waits")
+        assert again == next(one for one in answers if one["id"] == "waits"), "from memory"
+        for _ in range(2):  # the session is the same one: nothing comes a second time
+            mark, before = len(caller.heard), connections(place)
+            cable.cut()
+            caller.wait_for(f"{B}/status", b"offline", 20, after=mark)
+            cable.mend()
+            wait_until(lambda count=before: connections(place) > count, 30, "connected again")
+        assert caller.ask("announce")["status"] == "ok"
+        assert (caller.state("porch")["counts"]["extra"], caller.state("pond")["counts"]["extra"]) == (1, 1)
+        done = [h.json for h in caller.heard if h.topic == f"{B}/event" and h.json["event_type"] == "done"]
+        assert [event["id"] for event in done].count("waits") == 1
+    cable.close()
