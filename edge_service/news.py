@@ -150,13 +150,13 @@ class News:
     def refresh(self, now: datetime) -> None:
         """Offer everything as it is now."""
         self._portrait.look_again()
+        self._dirty.clear()
         self._outbox.offer(self._topics.info, self._portrait.info(), AT_ONCE)
         self._offer_state(None, now)
         self.offer_config()
         for camera in self._settings.cameras:
             self._outbox.offer(self._topics.camera_status(camera), self._portrait.status(camera), AT_ONCE)
             self._offer_state(camera, now)
-        self._dirty.clear()
 
     def offer_config(self) -> None:
         """The settings in force."""
@@ -222,7 +222,10 @@ class News:
             self._outbox.offer(self._topics.state, self._portrait.state(now), STATE)
             self._outbox.offer(self._topics.link, self._portrait.link(), AT_ONCE)
         elif camera in self._settings.cameras:
+            was_low = camera in self._portrait.low
             self._outbox.offer(self._topics.camera_state(camera), self._portrait.camera_state(camera, now), STATE)
+            if (camera in self._portrait.low) is not was_low:
+                self.changed(None)  # its sentence
 
     def _look_at_hours(self, now: datetime) -> None:
         """Mark what the clock changed since the last look."""

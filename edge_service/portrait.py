@@ -63,6 +63,8 @@ class Portrait:
         self._shots: Shots | None = None
         self._records: dict[str, CameraRecord] = {}
         self._records_at = -math.inf
+        self.low: set[str] = set()
+        """cameras whose last state told that today's completeness is too low"""
 
     def know(self, slots: Slots, shots: Shots) -> None:
         """Introduce the parts that are told about."""
@@ -104,7 +106,7 @@ class Portrait:
         running = self._slots is None or not self._slots.node_halted
         facts = node.facts(running=running, waiting=queue.frames)
         problems = node_problems(facts, now)
-        cameras = {camera: self._problems(camera, low=False) for camera in self._settings.cameras}
+        cameras = {camera: self._problems(camera, low=camera in self.low) for camera in self._settings.cameras}
         state = reports.NodeState(
             running=running,
             message=sentence(facts, problems, cameras),
@@ -184,6 +186,7 @@ class Portrait:
         course = self._slots.course(camera) if self._slots else None
         day = today(self._ledger, camera, now, zone)
         low = course is not None and is_low(day.sums, settings.min_completeness, due_in_day(course.plan, now, zone))
+        (self.low.add if low else self.low.discard)(camera)
         running = self._slots is None or not self._slots.camera_halted(camera)
         node_running = self._slots is None or not self._slots.node_halted
         state = reports.CameraState(

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -271,7 +271,7 @@ class Wire:
             self.heard.append(heard)
             self._news.notify_all()
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> Self:
         self._client.connect_async("127.0.0.1", self._port)
         self._client.loop_start()
         assert self._subscribed.wait(10), "the wire could not subscribe"

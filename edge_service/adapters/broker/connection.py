@@ -41,7 +41,7 @@ _STEADY_S: Final = 10.0
 _LONG_STEADY_S: Final = 120.0
 _IN_A_ROW: Final = 3
 _IN_A_ROW_LATER: Final = 30
-"""Hang-ups of a broker that has spoken MQTT 5 before: it is being restarted behind a proxy that answers in its stead."""
+"""Of a broker that has spoken MQTT 5 before: it is being restarted behind a proxy that answers in its stead."""
 _MOST_WAITING: Final = 4000
 _MOST_WAITING_BYTES: Final = 4_000_000
 _MESSAGE_BYTES: Final = 600
