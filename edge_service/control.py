@@ -91,6 +91,7 @@ class Control:
         self._world = world
         self._health_at = -math.inf
         self._told_at = -math.inf
+        self._told_link: object = None
         self._errands: dict[int, Callable[[ErrandDone, datetime], None]] = {}
 
     def meet(
@@ -186,9 +187,10 @@ class Control:
         if mono >= self._health_at + HEALTH_EVERY_S:
             self._health_at = mono
             self._world.health(now)
-        if mono >= self._told_at + STATUS_EVERY_S:
-            self._told_at = mono
-            self._world.tell_status(self.news.snapshot())
+        link = self.news.link_state
+        if mono >= self._told_at + STATUS_EVERY_S or link != self._told_link:
+            self._told_at, self._told_link = mono, link
+            self._world.tell_status(self.news.snapshot(now))
         self._world.marked()
 
     def _next(self, wait: float) -> Message | None:

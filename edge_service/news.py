@@ -205,8 +205,17 @@ class News:
         payload = health.payload(self._settings.zone, now)
         self._broker.publish(Outbound(self._topics.health, encode(payload), qos=0))
 
-    def snapshot(self) -> dict[str, object]:
-        """What was offered last, for ``edge-service status``: {info, state, link, cameras}."""
+    @property
+    def link_state(self) -> object:
+        """The state of the link as it was offered last."""
+        return (self._outbox.newest(self._topics.link) or {}).get("state")
+
+    def snapshot(self, now: datetime) -> dict[str, object]:
+        """What was offered last, for ``edge-service status``: {info, state, link, cameras}. The node's state is as it
+        is now: whoever has just linked asks at once, and the gap between two B/state is nothing to them.
+        """
+        if None in self._dirty:
+            self._offer_state(None, now)
         topics, newest = self._topics, self._outbox.newest
         cameras = {camera: newest(topics.camera_state(camera)) for camera in self._settings.cameras}
         told = {"info": newest(topics.info), "state": newest(topics.state), "link": newest(topics.link)}

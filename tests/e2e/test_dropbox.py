@@ -114,6 +114,15 @@ def test_the_command_line_links_beside_a_running_service(scene: Scene) -> None:
     process.stdin.flush()
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 0, out
+
+    seen: dict[str, Any] = {}
+
+    def told() -> bool:
+        seen.update(json.loads(scene.service.command("status", "--json").stdout))
+        return bool(seen["link"]["state"] == "linked")
+
+    wait_until(told, 20, "status tells of the link")
+    assert seen["state"]["link"] == "linked", "one answer does not say both"
     wait_until(lambda: len(scene.dropbox.files()) >= 2, 20, "the running service takes the link up")
     assert scene.service.stop() == 0
     assert os.path.exists(scene.service.folder / "data" / "secret.key")  # noqa: PTH110
