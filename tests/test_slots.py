@@ -244,6 +244,34 @@ def test_the_late_shot_of_a_camera_that_was_removed_is_not_taken_for_its_success
     assert ended(node) == [(1, "12:00", "kept"), (2, "12:10", "kept")]
 
 
+@pytest.mark.parametrize(
+    ("halted", "windows", "fate"),
+    [
+        (False, [], Fate.DOWN),
+        (True, [], Fate.STOPPED),
+        (False, [{"from": "11:50", "to": "12:05"}], Fate.OUTSIDE),
+        (True, [{"from": "11:50", "to": "12:05"}], Fate.STOPPED),
+    ],
+)
+def test_a_slot_that_falls_into_a_clean_stop_is_down_if_it_was_to_be_taken(
+    *, halted: bool, windows: list[dict[str, str]], fate: Fate
+) -> None:
+    node = SimulatedNode({**TEN_MINUTES, "windows": windows}, ZoneInfo("Europe/London"), utc("2026-11-23 11:55"))
+    node.start()
+    node.run(6 * MINUTE)
+    if halted:
+        node.halt("porch")
+    node.wall += 10 * MINUTE  # nobody fires any more: the control has ended, what it had in hand is being finished
+    node.slots.end(node.wall)
+    records = [(at.strftime("%H:%M"), fate, reason) for _, at, fate, reason in node.book.records()]
+    assert records == [("12:00", Fate.KEPT, ""), ("12:10", fate, "")]
+
+    node.wall += MINUTE
+    node.slots = Slots(node.book.ledger, node.ticker, node, zone=node.zone, location=None)
+    node.slots.begin({"porch": node.settings}, node.wall)
+    assert len(list(node.book.records())) == 2, "the next start tells it no second time"
+
+
 def test_a_start_behind_the_newest_record_begins_a_new_segment() -> None:
     node = node_at("2026-11-23 12:15")
     node.crash(MINUTE, clock=-30 * MINUTE)

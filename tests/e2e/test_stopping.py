@@ -8,6 +8,7 @@ import re
 import signal
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +129,26 @@ def test_it_ends_cleanly_in_every_state(stage: Stage) -> None:
     for name, service in stage.services.items():
         assert list(service.folder.rglob("*.part")) == [], name
         assert "Traceback" not in service.output(), name
+
+
+def test_a_slot_that_falls_into_the_stop_is_down(stage: Stage) -> None:
+    """The silent camera holds the stop up for its grace, and the good one's next slot falls into that."""
+    cameras = {
+        "silent": {"source": stage.camera.url("/silent"), "interval": 20, "timeout": 15},
+        "good": {"source": stage.camera.url("/good"), "interval": 5},
+    }
+    service = stage.service("late", cameras=cameras)
+    wait_until(lambda: list((service.folder / "out").rglob("*good*.jpg")), 30)
+    wait_until(lambda: any("/silent" in each.path for each in stage.camera.requests), 30)
+    time.sleep((4.0 - time.time()) % 5)  # noqa: TID251 - a second before the slot
+    slot = round(time.time() + 1)
+    assert service.stop(30) == 0
+    assert time.time() > slot, "the stop was over before the slot"
+    begin, end = (datetime.fromtimestamp(moment, UTC).isoformat() for moment in (slot, slot + 1))
+    told = service.command("ledger", "good", "--from", begin, "--to", end, "--json").stdout
+    sums = json.loads(told)["sums"]
+    assert (sums["planned"], sums["down"]) == (1, 1), told
+    assert (slot * 1000, "down", 1) in service.rows("select first, fate, slots from runs"), "it is written"
 
 
 def catches_sigterm(pid: int) -> bool:
