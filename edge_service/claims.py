@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from edge_service import backoff
-from edge_service.collisions import numbered
+from edge_service.collisions import number_of, numbered
 from edge_service.errors import BadItemError
 from edge_service.ports import Outgoing
 
@@ -26,11 +26,20 @@ _log = logging.getLogger(__name__)
 
 
 class Claims:
-    """``now`` gives aware UTC. ``settled`` counts the frames that came to an end since ``begin``."""
+    """``now`` gives aware UTC, ``named`` the path that a frame gets by the settings in force. ``settled`` counts the
+    frames that came to an end since ``begin``.
+    """
 
-    def __init__(self, store: FrameStore, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: FrameStore,
+        *,
+        now: Callable[[], datetime],
+        named: Callable[[Frame], str] = lambda frame: frame.path,
+    ) -> None:
         self._store = store
         self._now = now
+        self._named = named
         self._out: dict[int, Frame] = {}
         self._owed: dict[int, bool] = {}
         self._names: dict[int, tuple[str, int]] = {}
@@ -103,7 +112,7 @@ class Claims:
             self._store.release([frame.id], retry_at=self._now() + timedelta(seconds=after))
 
     def _rename(self, frame: Frame) -> None:
-        base, number = self._names.get(frame.id, (frame.path, 1))
+        base, number = self._names.get(frame.id) or self._first_name(frame)
         while True:
             number += 1
             path = numbered(base, number)
@@ -111,6 +120,12 @@ class Claims:
                 break
         self._names[frame.id] = (base, number)
         _log.warning("%s is taken by other content: the frame goes to %s", frame.path, path)
+
+    def _first_name(self, frame: Frame) -> tuple[str, int]:
+        """Also of a frame that was given another name before: by a run that has ended, or when it was kept."""
+        first = self._named(frame)
+        number = number_of(frame.path, first)
+        return (frame.path, 1) if number is None else (first, number)
 
     def _set_aside(self, frame: Frame, reason: str) -> None:
         _log.error("frame %d of %s can never be delivered: %s", frame.id, frame.camera, reason)

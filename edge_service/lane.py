@@ -52,7 +52,8 @@ class Lane:
     """Claim, read, deliver, record, report; wait when the other side wishes so or a person is needed.
 
     ``post`` takes the reports for control. A report whose state and code are those of the one before is news about
-    ``next_try_at`` only. ``progress`` is called within a long run whenever something came of it.
+    ``next_try_at`` only. ``progress`` is called within a long run whenever something came of it. ``named``: see
+    :class:`edge_service.claims.Claims`.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Lane:
         pace: Pace,
         progress: Callable[[], None] = lambda: None,
         manifests: Letters | None = None,
+        named: Callable[[Frame], str] = lambda frame: frame.path,
     ) -> None:
         self._store = housekeeping.store
         self._destination = destination
@@ -80,7 +82,7 @@ class Lane:
         self._noticed: float | None = None
         self._stopping = False
         self._forced = False
-        self._claims = Claims(housekeeping.store, now=clocks.now)
+        self._claims = Claims(housekeeping.store, now=clocks.now, named=named)
         self._manifests: Letters = manifests or NoLetters()
 
     def wake(self) -> None:

@@ -232,6 +232,11 @@ def frame_facts(frame: Frame) -> dict[str, object]:
     }
 
 
+def name_of(settings: Settings, frame: Frame) -> str:
+    """The full path that a kept frame would get by the settings in force."""
+    return remote_path(settings, frame.camera, frame.at, frame.number, frame.format)
+
+
 def remote_path(settings: Settings, camera: str, at: datetime, number: int, picture_format: str) -> str:
     """The full path of a frame at the destination by the settings in force."""
     destination = settings.destination

@@ -297,6 +297,7 @@ class Bench:
         self.reports: list[DeliveryReport] = []
         self.drops: list[SpoolReport] = []
         self.free = 10**12
+        self.first_names: dict[int, str] = {}
         self.house = Housekeeping(
             self.store,
             limits or SpoolLimits(max_bytes=10**9, keep_delivered=timedelta(days=1)),
@@ -309,6 +310,7 @@ class Bench:
             post=post_to(self.reports, self.drops),
             clocks=self.watch.clocks(),
             pace=pace or Pace(batch_seconds=0.0),
+            named=lambda frame: self.first_names.get(frame.id, frame.path),
         )
 
     def run(self, seconds: float, *, step_s: float = 0.5) -> None:

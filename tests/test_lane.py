@@ -84,6 +84,27 @@ def test_a_name_taken_by_other_content_gets_the_next_number_before_the_extension
     assert bench.store.states() == ["delivered"]
 
 
+@pytest.mark.parametrize(
+    ("path", "first", "then"),
+    [
+        ("/T/a_2.jpg", "/T/a.jpg", "/T/a_3.jpg"),  # renamed by a run before
+        ("/T/a_12.jpg", "/T/a.jpg", "/T/a_13.jpg"),
+        ("/T/a_2.jpg", "/T/a_2.jpg", "/T/a_2_2.jpg"),  # its own name: {number}
+        ("/T/a_2_2.jpg", "/T/a_2.jpg", "/T/a_2_3.jpg"),
+        ("/T/b_2.jpg", "/T/a.jpg", "/T/b_2_2.jpg"),  # the template is another since
+        ("/T/a_02.jpg", "/T/a.jpg", "/T/a_02_2.jpg"),
+        ("/T/a_2", "/T/a", "/T/a_3"),
+    ],
+)
+def test_a_frame_with_a_number_already_goes_on_counting(path: str, first: str, then: str) -> None:
+    bench = Bench()
+    frame = bench.store.add(b"mine", path=path)
+    bench.first_names[frame.id] = first
+    bench.remote.files[path] = b"other"
+    bench.run(5)
+    assert bench.remote.files[then] == b"mine"
+
+
 def test_a_receipt_with_another_hash_is_no_receipt() -> None:
     bench = Bench()
     frame = bench.store.add(b"mine")

@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from edge_service.errors import PersonNeededError, TryAgainError
-from edge_service.shots import remote_path
+from edge_service.shots import name_of
 
 if TYPE_CHECKING:
     from edge_service.runtime.parts import Parts
@@ -26,10 +26,7 @@ def name_found_frames(parts: Parts) -> None:
     waiting = frames.unnamed(MOST)
     while waiting and not parts.stopping.is_set():
         settings = parts.configuration.settings
-        some = [
-            (frame, remote_path(settings, frame.camera, frame.at, frame.number, frame.format))
-            for frame in waiting[:AT_ONCE]
-        ]
+        some = [(frame, name_of(settings, frame)) for frame in waiting[:AT_ONCE]]
         try:
             frames.name_frames(some)
         except (PersonNeededError, TryAgainError) as error:

@@ -49,7 +49,7 @@ from edge_service.runtime.crew import Crew
 from edge_service.runtime.destination import link_report, make_destination
 from edge_service.runtime.reach import Reach, bound_quarantine, learn_secrets
 from edge_service.runtime.world import World
-from edge_service.shots import Shots, remote_path
+from edge_service.shots import Shots, name_of, remote_path
 from edge_service.showing import Showing
 from edge_service.slots import Slots
 from edge_service.topics import Topics
@@ -285,6 +285,7 @@ def _delivery(parts: Parts) -> None:
         pace=Pace.of(settings.upload),
         progress=parts.progress.mark_here,
         manifests=manifests,
+        named=lambda frame: name_of(parts.configuration.settings, frame),
     )
     parts.delivery = DeliveryThread(
         parts.lane, died=parts.died, progress=lambda waiting: parts.progress.mark("delivery", waiting=waiting)
