@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 from edge_service.errors import PersonNeededError
@@ -38,6 +39,7 @@ class EmbeddedBroker:
         self._ready = threading.Event()
         self._error: BaseException | None = None
         self._clients: set[asyncio.StreamWriter] = set()
+        self._closing: weakref.WeakSet[asyncio.StreamWriter] = weakref.WeakSet()
         self.port = 0
 
     @property
@@ -88,6 +90,9 @@ class EmbeddedBroker:
         for writer in list(self._clients):
             writer.close()
         await asyncio.wait_for(broker.shutdown(), _STOP_S)
+        for writer in list(self._closing):  # one that reads nothing would keep its socket open beyond the loop
+            writer.transport.abort()
+        await asyncio.sleep(0)
 
     async def _accept(self, broker: Broker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from amqtt.adapters import StreamWriterAdapter
@@ -105,6 +110,7 @@ class EmbeddedBroker:
         finally:
             self._clients.discard(writer)
             writer.close()
+            self._closing.add(writer)
 
 
 def _require_amqtt() -> None:

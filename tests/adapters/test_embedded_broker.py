@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import queue
 import socket
 import subprocess
 import sys
 import threading
+import warnings
 from typing import TYPE_CHECKING
 
 import pytest
@@ -142,7 +144,7 @@ def test_a_clean_goodbye_publishes_no_last_will(broker: EmbeddedBroker) -> None:
 def test_a_client_that_begins_with_mqtt_5_is_refused_at_once_and_may_fall_back(broker: EmbeddedBroker) -> None:
     modern = Visitor(broker.port, "node", protocol=MQTTProtocolVersion.MQTTv5)
     assert modern.answers.get(timeout=1.0) == "Unsupported protocol version"
-    modern.client.loop_stop()
+    modern.leave()
     older = Visitor(broker.port, "node")
     assert older.answers.get(timeout=WAIT_S) == "Success"
     older.leave()
@@ -158,6 +160,28 @@ def test_rubbish_on_the_port_disturbs_nobody(broker: EmbeddedBroker) -> None:
     speaker.say("still/here", "yes")
     assert hearer.heard() == ("still/here", "yes", False)
     hearer.leave()
+    speaker.leave()
+
+
+def test_a_client_that_reads_nothing_leaves_no_socket_behind() -> None:
+    broker = EmbeddedBroker()
+    broker.start()
+    speaker = Visitor(broker.port, "speaker")
+    with socket.create_connection(("127.0.0.1", broker.port), timeout=WAIT_S) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.sendall(b"\x10\x10\x00\x04MQTT\x04\x02\x00\x00\x00\x04deaf")
+        assert deaf.recv(4) == b"\x20\x02\x00\x00"
+        deaf.sendall(b"\x82\x06\x00\x01\x00\x01#\x00")
+        assert deaf.recv(5) == b"\x90\x03\x00\x01\x00"
+        for _ in range(40):
+            speaker.say("garden/frame", "b" * 250_000)
+        broker.stop()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            del broker
+            gc.collect()
+        assert [str(each.message) for each in told if each.category is ResourceWarning] == []
+    speaker.leave()
     speaker.leave()
 
 
