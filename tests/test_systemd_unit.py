@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_service.adapters.config_files import read_config
 from tests.service_kit import ROOT, clean_environment
 
 if TYPE_CHECKING:
@@ -54,6 +55,45 @@ def test_it_waits_for_ready_is_watched_and_ends_the_main_process_first() -> None
     assert found["RestartPreventExitStatus"] == ["2"]
     assert 60 <= int(found["WatchdogSec"][0]) <= 300
     assert int(found["TimeoutStopSec"][0]) > 8
+
+
+def environment() -> dict[str, str]:
+    """The variables that the unit sets."""
+    return dict(pair.split("=", 1) for value in settings()["Environment"] for pair in value.split())
+
+
+def install_commands() -> list[str]:
+    """The lines of the first block that docs/install.md has for systemd."""
+    section = (ROOT / "docs" / "install.md").read_text().split("\n## systemd\n")[1].split("\n## ")[0]
+    return section.split("```sh\n")[1].split("```")[0].splitlines()
+
+
+def test_the_documented_commands_make_all_places_that_it_names() -> None:
+    found, lines = settings(), install_commands()
+    program = found["ExecStart"][0].split()[0]
+    home = program.removesuffix("/.venv/bin/edge-service")
+    assert home != program
+    assert f"sudo git clone ADDRESS-OF-THIS-REPOSITORY {home}" in lines
+    assert f"sudo {home}/scripts/env demo" in lines  # makes .venv/bin/edge-service beside itself
+    assert f"sudo install -m 0644 {home}/deploy/systemd/{UNIT.name} /etc/systemd/system/" in lines
+    user, group = found["User"][0], found["Group"][0]
+    folder = os.path.dirname(environment()["EDGE_SERVICE_CONFIG"])  # noqa: PTH120  a path of the other machine
+    assert f"sudo install -d -m 0750 -g {group} {folder}" in lines
+    assert f"sudo install -m 0640 -g {group} config.yaml secrets.yaml {folder}/" in lines
+    state = f"/var/lib/{found['StateDirectory'][0]}"
+    assert f"sudo useradd --system --home-dir {state} --shell /usr/sbin/nologin {user}" in lines
+    assert lines[-1] == f"sudo systemctl enable --now {UNIT.stem}"
+
+
+def test_what_it_writes_is_its_state_directory_whatever_the_file_says(tmp_path: Path) -> None:
+    found = settings()
+    state = f"/var/lib/{found['StateDirectory'][0]}"
+    assert found["WorkingDirectory"] == [state]
+    assert found["ProtectSystem"] == ["strict"]
+    assert "ReadWritePaths" not in found  # a folder that must be there would keep the service from starting
+    (tmp_path / "config.yaml").write_text("node: garden\ndata_dir: /elsewhere\n")
+    settled = read_config(str(tmp_path / "config.yaml"), environment(), "trial").load().settings
+    assert str(settled.data_dir) == state
 
 
 def members(name: str) -> set[str]:
