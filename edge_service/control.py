@@ -48,6 +48,9 @@ LONGEST_WAIT_S = 1.0
 """The clocks are compared at least this often."""
 HEALTH_EVERY_S = 60.0
 STATUS_EVERY_S = 2.0
+BREATH_S = 0.05
+"""So long what is not urgent waits after a hand-over: two threads at a time make each other late, and the cameras come
+first."""
 DRAIN = 64
 
 
@@ -92,6 +95,7 @@ class Control:
         self._health_at = -math.inf
         self._told_at = -math.inf
         self._told_link: object = None
+        self._breath = False
         self._errands: dict[int, Callable[[ErrandDone, datetime], None]] = {}
 
     def meet(
@@ -165,19 +169,25 @@ class Control:
 
     def step(self, longest_s: float) -> None:
         """Wait for the next thing, then do it and what else is due."""
-        wait = min(longest_s, self.ticker.idle_seconds(), self.news.idle_seconds())
-        message = self._next(wait)
+        soon = BREATH_S if self._breath else self.news.idle_seconds()
+        message = self._next(min(longest_s, self.ticker.idle_seconds(), soon))
         now = self._lookout.look_at_clock()
         self.ticker.run_pending()
-        self.shots.hand_over()
+        handed = self.shots.hand_over()
         taken = 0
         while message is not None:
             self._take(message, now)
-            self.shots.hand_over()
+            handed = self.shots.hand_over() or handed
             taken += 1
             if taken >= DRAIN or self.ticker.idle_seconds() <= 0:
                 break
             message = self._next(0)
+        self._breath = handed and not self._breath
+        if not self._breath:
+            self._look_around(now)
+
+    def _look_around(self, now: datetime) -> None:
+        """What nobody waits for."""
         if self._world.changed_outside():
             self.post(SettingsChanged("database"))
         self._lookout.look_at_disk(now)

@@ -63,7 +63,8 @@ class Gate:
     def _look(self) -> str | None:
         limits = self._limits()
         used = self._frames.spool_bytes()
-        refuses = limits.when_full == "refuse" or not self._frames.queue().frames
+        narrow = used >= limits.max_bytes or self._node.disk_low
+        refuses = narrow and (limits.when_full == "refuse" or not self._frames.queue().frames)
         full = refuses and used >= limits.max_bytes
         if full is not self._node.spool_full:
             self._node.spool_full = full

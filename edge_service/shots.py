@@ -121,17 +121,17 @@ class Shots:
         preview = self._telling.wants_picture(shot.camera, at_once=shot.slot is None)
         self._orders.append(Order(shot, camera, interval_s, self._namer(), preview))
 
-    def hand_over(self) -> None:
-        """Give what is ready to the workers, all of a moment together.
+    def hand_over(self) -> bool:
+        """Give what is ready to the workers, all of a moment together; True when there was any.
 
         One by one the first worker would take the processor from the cameras that come after it.
         """
-        if self._orders:
-            orders, self._orders = self._orders, []
-            for order in orders:
-                self._submit(order)
-            if any(order.shot.slot is None for order in orders):
-                self._let_begin()  # somebody asked for it now
+        orders, self._orders = self._orders, []
+        for order in orders:
+            self._submit(order)
+        if any(order.shot.slot is None for order in orders):
+            self._let_begin()  # somebody asked for it now
+        return bool(orders)
 
     def _namer(self) -> Callable[[Shot, Picture, Stamp], PathFor]:
         settings = self._settings()

@@ -124,16 +124,31 @@ class Call:
 
 
 class TimedSocket(socket.socket):
-    """A socket whose every wait ends with the deadline of its ``call``; such a wait raises TryAgainError."""
+    """A socket whose every wait ends with the deadline of its ``call``; such a wait raises TryAgainError.
+
+    ``peer`` is the address that it was connected to.
+    """
 
     call: Call | None = None
+    peer = ""
+
+    def settimeout(self, value: float | None) -> None:
+        """Libraries set one before each request and each answer, a system call each that lets other threads go first:
+        it would not count, so it is left out.
+        """
+        if self.call is None:
+            super().settimeout(value)
+
+    def limit(self, call: Call) -> None:
+        """The next wait ends with the call. Raises as :meth:`Call.left`."""
+        super().settimeout(call.left())
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         """As socket.recv_into."""
         call = self.call
         if call is None:
             return super().recv_into(*args, **kwargs)
-        self.settimeout(call.left())
+        self.limit(call)
         try:
             count = super().recv_into(*args, **kwargs)
         except TimeoutError:
@@ -146,7 +161,7 @@ class TimedSocket(socket.socket):
         call = self.call
         if call is None:
             return super().sendall(*args, **kwargs)
-        self.settimeout(call.left())
+        self.limit(call)
         try:
             return super().sendall(*args, **kwargs)
         except TimeoutError:

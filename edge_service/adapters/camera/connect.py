@@ -119,7 +119,7 @@ class _Race:
             self._failed = error
             return
         self._running[sock.fileno()] = sock
-        sock.call = self._call
+        sock.call, sock.peer = self._call, bare
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._call.hold(sock)

@@ -101,6 +101,7 @@ class Door:
         for name, value in settings.headers.items():
             self._headers[name] = value.get_secret_value().encode("latin-1")
         self._login: DigestLogin | None = None
+        self._usual: requests.PreparedRequest | None = None
         auth = settings.auth
         if auth is not None and auth.type == "digest":
             self._login = DigestLogin(auth.username, auth.password.get_secret_value())
@@ -203,12 +204,22 @@ class Door:
         except LIBRARY_ERRORS as error:
             raise told(error, self.call) from root(error)
 
-    def _send(self, url: str, authorization: str | None) -> requests.Response:
+    def _request(self, url: str, authorization: str | None) -> requests.PreparedRequest:
+        """What is sent; made once for all slots where it is always the same."""
+        usual = authorization is None and url == self._url
+        if usual and self._usual is not None:
+            return self._usual
         headers: dict[str, str | bytes] = {**self._headers}
         if authorization is not None:
             headers["Authorization"] = authorization.encode()
         request = requests.PreparedRequest()
         request.prepare(method="GET", url=url, headers=headers)
+        if usual:
+            self._usual = request
+        return request
+
+    def _send(self, url: str, authorization: str | None) -> requests.Response:
+        request = self._request(url, authorization)
         try:
             response = self._session.send(request, stream=True, allow_redirects=False, proxies={}, verify=True)
         except BaseException:

@@ -43,7 +43,7 @@ class PlainLine(HTTPConnection):
         self.call.reused = sock is not None and not self._fresh
         if sock is not None and not self._fresh:
             self.call.hold(sock)
-            self.dialer.check(sock.getpeername()[0])
+            self.dialer.check(sock.peer)
         self.call.received, self.call.ended = 0, False
         self.call.stage = "waiting for the answer"
         super().request(*args, **kwargs)

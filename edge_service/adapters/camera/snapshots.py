@@ -70,7 +70,7 @@ class HttpSnapshots:
             if self._closed:
                 raise TryAgainError("the fetch was ended from our side", code="reset")
             door = self._doors.get(camera_id)
-            if door is not None and door.settings == camera:
+            if door is not None and (door.settings is camera or door.settings == camera):
                 return door
             fresh = self._doors[camera_id] = self._new_door(camera_id, camera)
         if door is not None:

@@ -28,10 +28,10 @@ class TimedContext(ssl.SSLContext):
         wrapped = super().wrap_socket(sock, *args, **kwargs)
         try:
             if isinstance(wrapped, TimedTlsSocket) and call is not None:
-                wrapped.call = call
+                wrapped.call, wrapped.peer = call, sock.peer
                 call.hold(wrapped)
                 # Python counts a socket's timeout over the whole handshake, not for each of its reads
-                wrapped.settimeout(call.left())
+                wrapped.limit(call)
             wrapped.do_handshake()
         except BaseException:
             wrapped.close()
