@@ -7,6 +7,7 @@ to connect to, and connects to exactly that one.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -105,6 +106,7 @@ def _old_number(piece: str) -> int:
     return int(piece, 8) if piece.startswith("0") and piece != "0" else int(piece)
 
 
+@lru_cache(maxsize=1024)  # asked before each request, also on a kept connection
 def address_refused(address: str | IPv4Address | IPv6Address) -> bool:
     """True for an address that a command over MQTT must not make us fetch from: loopback, link-local, unspecified,
     multicast, broadcast, a cloud's metadata service; also when wrapped in IPv6 (mapped, 6to4, Teredo, NAT64).

@@ -86,7 +86,7 @@ class Control:
         broker: Broker,
         world: World,
     ) -> None:
-        self.inbox: queue.Queue[Message] = queue.Queue()
+        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.stopping = False
         self._configuration = configuration
         self._topics = topics

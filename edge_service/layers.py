@@ -6,6 +6,7 @@ All faults come at once, each with the place where its key stands.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from edge_service.addresses import address_refused, host_as_address
@@ -98,8 +99,7 @@ class Loaded:
         file nor environment names the host. A camera that is no longer configured is refused everything inside.
         """
         found = self.settings.cameras.get(camera)
-        trusted = found is not None and host_of({SOURCE: found.source}) in self.trusted_hosts
-        return not trusted and address_refused(address)
+        return address_refused(address) and (found is None or _host_of_source(found.source) not in self.trusted_hosts)
 
 
 def read_layers(base: Base, changes: Changes | None = None, faults: Sequence[Fault] = ()) -> Loaded:
@@ -174,6 +174,11 @@ def host_of(camera: object) -> str | None:
     if place is None:
         return None
     return canonical_host(place.partition("://")[2].rpartition(":")[0])
+
+
+@lru_cache(maxsize=512)  # asked before each request
+def _host_of_source(source: str) -> str | None:
+    return host_of({SOURCE: source})
 
 
 def canonical_host(host: str) -> str:

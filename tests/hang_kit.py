@@ -62,7 +62,7 @@ class HangingDestination:
         """Nothing to close."""
 
 
-class HangingInbox(queue.Queue[Message]):
+class HangingInbox(queue.SimpleQueue[Message]):
     """Whoever asks for its length (the network thread, for each message) never hears it."""
 
     def qsize(self) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import platform
 import random
-import threading
 import time
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from edge_service import messages
@@ -183,7 +184,7 @@ def _capture(parts: Parts) -> None:
         monotonic=time.monotonic,
     )
 
-    begun = threading.Event()
+    begun: SimpleQueue[None] = SimpleQueue()
 
     def submit(order: Order) -> None:
         extra = order.shot.slot is None
@@ -193,14 +194,16 @@ def _capture(parts: Parts) -> None:
 
         def take() -> None:
             if extra:
-                begun.set()
+                begun.put(None)
             parts.control.post(parts.capture.take(order))
 
         parts.crew.submit(take, deadline_s(order.camera.timeout, order.interval_s) + KEEP_S)
 
     def let_begin() -> None:
-        begun.wait(BEGIN_S)
-        begun.clear()
+        with contextlib.suppress(Empty):
+            begun.get(timeout=BEGIN_S)
+        while not begun.empty():  # of several cameras, and of one that began late
+            begun.get()
 
     parts.shots = Shots(
         lambda: parts.configuration.settings,

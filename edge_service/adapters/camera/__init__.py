@@ -2,7 +2,7 @@
 
 :class:`HttpSnapshots` fulfils :class:`edge_service.ports.SnapshotSource`. Inside: ``call`` (the deadline and the
 sockets that keep it), ``resolver`` and ``connect`` (from a name to a connected, checked address), ``door`` (one
-camera's session: requests, redirects, auth), ``body`` and ``multipart`` (the answer's bytes), ``digest`` (RFC 7616).
+camera's door: requests, redirects, auth), ``body`` and ``multipart`` (the answer's bytes), ``digest`` (RFC 7616).
 It looks at no picture and knows no slot.
 """
 

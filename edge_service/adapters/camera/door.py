@@ -1,4 +1,4 @@
-"""One camera's door: its session, its kept connection, its login, and the way from a request to a whole body.
+"""One camera's door: its kept connection, its login, and the way from a request to a whole body.
 
 Redirects are followed only within the source's origin, so that credentials never go elsewhere. Of an answer that is
 not wanted no more is read than keeps the connection usable. No message holds an address's path or query: they may
@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import threading
-from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin
 
@@ -67,22 +66,6 @@ class _PoolAdapter(HTTPAdapter):
         self._pool.close()
 
 
-class _Session(requests.Session):
-    """A session that follows nothing and remembers no cookie."""
-
-    def __init__(self, adapter: HTTPAdapter) -> None:
-        super().__init__()
-        self.trust_env = False
-        self.headers.clear()
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        self.mount("http://", adapter)
-        self.mount("https://", adapter)
-
-    def get_redirect_target(self, resp: Any) -> None:  # noqa: ARG002 (requests' name)
-        """None: requests would read the redirect's body without a limit."""
-        return
-
-
 class Door:
     """Fetches from one source with one camera's settings; a change of settings needs a new door."""
 
@@ -96,7 +79,7 @@ class Door:
         self._origin = origin(self._url)
         host, port = source.host or "", source.port
         pool = TlsPool(call, dialer, host, port, context) if context else PlainPool(call, dialer, host, port)
-        self._session = _Session(_PoolAdapter(pool))
+        self._adapter = _PoolAdapter(pool)
         self._headers = {name: value.encode() for name, value in _HEADERS.items()}
         for name, value in settings.headers.items():
             self._headers[name] = value.get_secret_value().encode("latin-1")
@@ -122,13 +105,13 @@ class Door:
             self.call.end()
             self._lock.release()
             if self._retired:
-                self._session.close()
+                self._adapter.close()
 
     def retire(self) -> None:
         """Close what is kept open, at once or when the fetch under way has ended."""
         self._retired = True
         if self._lock.acquire(blocking=False):
-            self._session.close()
+            self._adapter.close()
             self._lock.release()
 
     def abort(self) -> None:
@@ -221,7 +204,7 @@ class Door:
     def _send(self, url: str, authorization: str | None) -> requests.Response:
         request = self._request(url, authorization)
         try:
-            response = self._session.send(request, stream=True, allow_redirects=False, proxies={}, verify=True)
+            response = self._adapter.send(request, stream=True)
         except BaseException:
             self.call.sever()
             raise

@@ -1,7 +1,7 @@
 """urllib3's connections and pools, taught to dial our way and to keep one fetch's deadline.
 
 What is overridden is little: how a socket comes to be, and what is noted when a request begins. urllib3 keeps the
-HTTP, requests the session.
+HTTP.
 """
 
 # ruff: noqa: ANN401 (the signatures are the libraries')
