@@ -39,7 +39,7 @@ class PlainLine(HTTPConnection):
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         """As HTTPConnection.request; a kept connection's other end is checked again."""
-        sock = self.sock
+        sock: Any = self.sock
         self.call.reused = sock is not None and not self._fresh
         if sock is not None and not self._fresh:
             self.call.hold(sock)
