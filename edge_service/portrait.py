@@ -199,7 +199,7 @@ class Portrait:
             next_at=course.next_at if course else None,
             source=redact_url(settings.source),
             record=self._read().get(camera, CameraRecord(camera=camera)),
-            today=reports.Today(sums=day.sums, longest_gap_s=day.longest_gap_s),
+            today=day,
             problems=tuple(self._problems(camera, low=low)),
         )
         return state.payload(zone, now)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    from edge_service.fates import Sums
     from edge_service.ports import CameraRecord, QueueSums
+    from edge_service.today import Today
 
 SCHEMA: Final = 1
 """Grows when a payload changes in a way that a reader could trip over."""
@@ -230,26 +230,6 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Today:
-    """A camera's local day up to now."""
-
-    sums: Sums
-    longest_gap_s: float | None = None
-
-    def payload(self) -> Payload:
-        """As part of C/state."""
-        sums = self.sums
-        return {
-            "planned": sums.planned,
-            "due": sums.due,
-            "kept": sums.kept,
-            "dropped": sums.dropped,
-            "completeness": None if sums.completeness is None else round(sums.completeness, 4),
-            "longest_gap_s": None if self.longest_gap_s is None else round(self.longest_gap_s),
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CameraState:
     """C/state. ``running`` is the camera's own switch; ``next_at`` is dropped while it or the node is stopped.
 
@@ -294,12 +274,24 @@ class CameraState:
                 "dropped": record.dropped,
                 "extra": record.extra,
             },
-            "today": self.today.payload(),
+            "today": _today(self.today),
             "failures": record.failures,
             "problems": sorted(self.problems),
             "last_error": record.last_error or None,
             "at": iso(at, zone),
         }
+
+
+def _today(day: Today) -> Payload:
+    sums = day.sums
+    return {
+        "planned": sums.planned,
+        "due": sums.due,
+        "kept": sums.kept,
+        "dropped": sums.dropped,
+        "completeness": None if sums.completeness is None else round(sums.completeness, 4),
+        "longest_gap_s": day.longest_gap_s,
+    }
 
 
 def _frame(record: CameraRecord) -> Payload:
