@@ -65,6 +65,9 @@ def provided_broker(address: str, token: str) -> dict[str, Any] | None:
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             data = json.load(answer).get("data")
+    except urllib.error.HTTPError as refusal:  # it is an open answer too
+        refusal.close()
+        return None
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) and data.get("host") else None
