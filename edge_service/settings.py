@@ -84,7 +84,8 @@ def _read_cameras(value: object) -> object:
         refuse("too_big", "holds too many cameras", f"at most {MOST_CAMERAS}")
     named: dict[object, object] = dict(cameras)
     for camera_id, camera in cameras.items():
-        if isinstance(camera, dict) and not camera.get("name"):
+        # of blanks too: Home Assistant refuses a device without a name
+        if isinstance(camera, dict) and not str(camera.get("name") or "").strip():
             named[camera_id] = {**camera, "name": camera_id}
     return named
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr, ValidationError
 
 from edge_service.setting_faults import judge
 from edge_service.settings import CameraSettings, FolderSettings, Settings
-from tests.settings_kit import PORCH, as_text
+from tests.settings_kit import PORCH, as_text, load
 
 
 def faults_of(tree: dict[str, Any], *, text: bool = True) -> dict[str, str]:
@@ -292,3 +292,8 @@ def test_an_empty_secret_is_none() -> None:
     settings = Settings.model_validate({"node": "a", "mqtt": {"password": ""}})
     assert settings.mqtt.password is None
     assert Settings.model_validate({"node": "a", "mqtt": {"password": SecretStr("x")}}).mqtt.password
+
+
+@pytest.mark.parametrize("name", [None, "", "  "])
+def test_a_camera_without_a_name_is_called_by_its_id(name: str | None) -> None:
+    assert load({"cameras": {"porch": {**PORCH, "name": name}}}).settings.cameras["porch"].name == "porch"
