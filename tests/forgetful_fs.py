@@ -295,14 +295,14 @@ def mounted(disk: Disk, at: Path, seed: int = 0, cut_at: int = 1 << 60) -> Itera
             os._exit(4)
     os.close(write)
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not os.path.ismount(at):
             assert time.monotonic() < end, "not mounted"
             time.sleep(0.005)  # noqa: TID251
         yield read, after
     finally:
         subprocess.run(["umount", "-l", str(at)], check=False)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while os.waitpid(process, os.WNOHANG) == (0, 0):
             if time.monotonic() > end:
                 os.kill(process, signal.SIGKILL)
