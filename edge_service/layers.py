@@ -143,7 +143,7 @@ def merge_changes(base: Base, changes: Changes) -> tuple[Tree, Tree]:
 
 
 def overridden_keys(base: Base, changes: Changes) -> list[Fault]:
-    """A warning for each key of file or environment that a change overrides, at its place."""
+    """A warning for each key of file or environment that a change overrides, at its place, in order of the keys."""
     below = base.tree()
     found: list[Path] = []
 
@@ -158,7 +158,7 @@ def overridden_keys(base: Base, changes: Changes) -> list[Fault]:
     walk(changes.tree, below, ())
     return [
         Fault(dotted(path), "not_allowed", "overridden by MQTT change", place=base.place(path))
-        for path in found
+        for path in sorted(found, key=dotted)
         if any(value_at(layer.tree, path) is not None for layer in (base.file, base.environment))
     ]
 
