@@ -83,10 +83,10 @@ class News:
             event_id = facts["id"]  # type: ignore[assignment]
         payload = reports.event(event_type, event_id, now, zone, **told)
         message = Outbound(self._topics.event(camera), encode(payload))
-        if not self._connected and event_type in KEPT_EVENTS:
-            self._kept_events = [*self._kept_events, message][-_MOST_KEPT:]
-        else:
+        if self._connected:
             self._broker.publish(message)
+        elif event_type in KEPT_EVENTS:
+            self._kept_events = [*self._kept_events, message][-_MOST_KEPT:]
 
     def status(self, camera: str, *, online: bool) -> None:
         """Whether a camera answers."""
