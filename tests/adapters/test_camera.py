@@ -527,6 +527,45 @@ def test_credentials_never_go_to_another_origin(source: HttpSnapshots) -> None:
         assert other.connections == 0
 
 
+def test_the_next_request_carries_what_was_changed(source: HttpSnapshots) -> None:
+    with CameraServer({"/good": good()}) as camera:
+        first = {"auth": {"type": "basic", "username": "u", "password": "old"}, "headers": {"X-Key": "old"}}
+        second = {"auth": {"type": "bearer", "token": "t"}, "headers": {"X-Other": "new"}}
+        for more in (first, first, second, second, {}, {}):
+            source.fetch("porch", a_camera(camera.url(), **more), 3)
+        names = ("authorization", "x-key", "x-other")
+        sent = [tuple(visit.headers.get(name) for name in names) for visit in camera.requests]
+        assert sent == [("Basic dTpvbGQ=", "old", None)] * 2 + [("Bearer t", None, "new")] * 2 + [(None,) * 3] * 2
+
+
+def test_each_digest_request_is_answered_anew_and_a_changed_login_at_once(source: HttpSnapshots) -> None:
+    door = DigestCamera("me", "right")
+    with CameraServer({"/good": door}) as camera:
+        login = {"type": "digest", "username": "me", "password": "right"}
+        for _ in range(3):
+            assert source.fetch("porch", a_camera(camera.url(), auth=login, headers={"X-Key": "k"}), 3) == a_picture()
+        given = [visit.headers.get("authorization") for visit in camera.requests]
+        assert given[0] is None
+        assert len(set(given)) == 4, "a nonce count is used once"
+        assert {visit.headers.get("x-key") for visit in camera.requests} == {"k"}
+        assert reason_of(source, a_camera(camera.url(), auth={**login, "password": "wrong"})) == "auth"
+        # the camera refused: the next fetch asks without a login first, as the first one did
+        assert reason_of(source, a_camera(camera.url(), auth={**login, "password": "wrong"})) == "auth"
+        assert [visit.headers.get("authorization") is None for visit in camera.requests[4:]] == [True, False] * 2
+        door.username = "you"
+        door.renew()  # it takes no count of a nonce twice
+        assert source.fetch("porch", a_camera(camera.url(), auth={**login, "username": "you"}), 3) == a_picture()
+        assert 'username="you"' in camera.requests[-1].headers["authorization"]
+
+
+def test_what_is_prepared_for_the_source_is_not_sent_to_where_it_redirects(source: HttpSnapshots) -> None:
+    with CameraServer({"/good": redirect("/other?a=1"), "/other": good()}) as camera:
+        for _ in range(2):
+            assert source.fetch("porch", a_camera(camera.url(), headers={"X-Key": "k"}), 3) == a_picture()
+        assert [visit.path for visit in camera.requests] == ["/good", "/other?a=1"] * 2
+        assert [visit.headers.get("x-key") for visit in camera.requests] == ["k"] * 4
+
+
 def test_no_error_and_no_log_line_holds_a_secret(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     source = HttpSnapshots(lambda *_: False, lookup=lambda _: [])
