@@ -40,7 +40,7 @@ SENTENCES: Final = {
     "disk_low": "The disk is nearly full; no frame is kept until there is room.",
     "spool_full": "The spool is full; new frames cannot be kept as they come.",
     "dropbox_full": "The Dropbox is full; frames wait on this disk.",
-    "secrets_unreadable": "The stored secrets cannot be read with this key; sign in to Dropbox again.",
+    "secrets_unreadable": "Secrets cannot be read with this key; put the right one back, or sign in to Dropbox again.",
     "revoked": "Dropbox has withdrawn the sign-in; sign in again. Frames wait on this disk.",
     "app_invalid": "Dropbox does not accept the app key or secret. Frames wait on this disk.",
     "scope_missing": "The Dropbox app lacks a permission; tick it in the app console and sign in again.",

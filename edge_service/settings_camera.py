@@ -135,12 +135,19 @@ HeaderName = Annotated[str, BeforeValidator(_read_header_name)]
 HeaderValue = Annotated[SecretStr, BeforeValidator(_read_header_value), SECRET_SCHEMA]
 
 
+def _read_basic_name(value: object) -> str:
+    name = read_text(value)
+    if ":" in name:
+        refuse("not_allowed", "has a colon, with which the camera would take its rest for the password", "no colon")
+    return name
+
+
 class BasicAuth(BaseModel):
-    """HTTP Basic (RFC 7617)."""
+    """HTTP Basic (RFC 7617: the first colon ends the name)."""
 
     model_config = FROZEN
     type: Literal["basic"]
-    username: Words
+    username: Annotated[str, BeforeValidator(_read_basic_name), like("^[^:]*$")]
     password: Secret
 
 

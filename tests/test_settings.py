@@ -297,3 +297,10 @@ def test_an_empty_secret_is_none() -> None:
 @pytest.mark.parametrize("name", [None, "", "  "])
 def test_a_camera_without_a_name_is_called_by_its_id(name: str | None) -> None:
     assert load({"cameras": {"porch": {**PORCH, "name": name}}}).settings.cameras["porch"].name == "porch"
+
+
+def test_a_colon_in_a_users_name_is_refused_for_basic_only() -> None:
+    login = {"username": "me:you", "password": "canary:4"}
+    assert faults_of(camera(auth={"type": "basic", **login})) == {"cameras.porch.auth.username": "not_allowed"}
+    assert faults_of(camera(auth={"type": "digest", **login})) == {}
+    assert faults_of(camera(auth={"type": "basic", **login, "username": "me"})) == {}

@@ -25,12 +25,14 @@ KEY_VARIABLE = "EDGE_SERVICE_SECRET_KEY"
 
 class Vault:
     """``key`` is the text of EDGE_SERVICE_SECRET_KEY (Fernet keys, comma-separated, the first one encrypts), None: the
-    key file in ``folder``, made at first use. cryptography is loaded at first use.
+    key file in ``folder``, made at first use; ``named`` is the variable that stands for it. cryptography is loaded at
+    first use.
     """
 
-    def __init__(self, folder: Path, key: str | None = None) -> None:
+    def __init__(self, folder: Path, key: str | None = None, named: str = KEY_VARIABLE) -> None:
         self._path = folder / KEY_FILE
         self._given = key
+        self._named = named
         self._lock = threading.Lock()
         self._ring: MultiFernet | None = None
 
@@ -39,13 +41,14 @@ class Vault:
         """With the key of the environment, if there is one; what cannot be read there is told at the first use."""
         if given := environ.get(KEY_VARIABLE, "").strip():
             return cls(folder, given)
-        named = environ.get(f"{KEY_VARIABLE}_FILE", "").strip()
+        variable = f"{KEY_VARIABLE}_FILE"
+        named = environ.get(variable, "").strip()
         if not named:
             return cls(folder)
         try:
-            return cls(folder, Path(named).read_text(encoding="utf-8"))
+            return cls(folder, Path(named).read_text(encoding="utf-8"), variable)
         except (OSError, UnicodeDecodeError):
-            return cls(folder, "")
+            return cls(folder, "", variable)
 
     def __repr__(self) -> str:
         """Without the key."""
@@ -60,6 +63,15 @@ class Vault:
     def keys(self) -> int:
         """How many keys can open secrets; the first one seals."""
         return len((self._given or "").replace(",", " ").split()) if not self.own else len(self._text().split())
+
+    def trouble(self) -> str:
+        """What is wrong with the form of the environment's key; "" when it can be used, or the key is the file's."""
+        if self._given is not None:
+            try:
+                self._opened()
+            except PersonNeededError as problem:
+                return problem.message
+        return ""
 
     def seal(self, text: str) -> str:
         """The text encrypted. Raises PersonNeededError(secrets_unreadable) for an unusable key, disk_error."""
@@ -130,9 +142,12 @@ class Vault:
                 try:
                     self._ring = MultiFernet([Fernet(key) for key in text.split()])
                 except ValueError as error:
-                    where = KEY_FILE if self._given is None else KEY_VARIABLE
+                    where = KEY_FILE if self._given is None else self._named
                     # not the cause's own words: they may quote the key
-                    raise PersonNeededError(f"{where} holds no usable key", code="secrets_unreadable") from error
+                    raise PersonNeededError(
+                        f"{where}: holds no usable key, allowed: 32 random bytes in URL-safe base64 (docs/sign-in.md)",
+                        code="secrets_unreadable",
+                    ) from error
             return self._ring
 
     def _text(self) -> str:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import platform
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_service.adapters.clock import SystemClock
 from edge_service.adapters.config_files import ConfigRead, read_config
+from edge_service.adapters.vault import Vault
 from edge_service.cli.asked import add_file
 from edge_service.cli.tables import counted
 from edge_service.errors import EdgeServiceError, Fault, SettingsError
@@ -78,6 +80,9 @@ def run(arguments: Namespace, hooks: Hooks | None = None) -> int:
     advice = (
         replace(fault, place=loaded.base.place(tuple(fault.path.split(".")))) for fault in hooks.advice(loaded.settings)
     )
+    trouble = Vault.of(Path(loaded.settings.data_dir), arguments.environ).trouble()
+    if trouble and not any(trouble in note for note in notes):
+        notes.append(trouble)
     _tell([*notes, *(fault.line() for fault in (*loaded.warnings, *loaded.overridden, *advice))])
     print(_good(read, loaded))
     return _try_all(hooks.probes(loaded)) if arguments.online else 0

@@ -91,6 +91,10 @@ def open_store(parts: Parts, load: Callable[[Changes | None], Loaded], now: date
         log.error("%s", problem.message)  # noqa: TRY400 - for people, who act on it
         parts.node.standing.add(problem.code)
         loaded = load(None)
+    trouble = parts.vault.trouble()
+    if trouble and not parts.node.standing:
+        log.error("%s", trouble)
+        parts.node.standing.add("secrets_unreadable")
     parts.configuration = Configuration(loaded, parts.store.memory, parts.vault)
     parts.configuration.start()
     learn_secrets(parts)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+import certifi
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ def test_every_key_can_be_set_by_environment(folder: Folder) -> None:
         PORCH,
         EDGE_SERVICE__NODE="env",
         EDGE_SERVICE__MQTT__PASSWORD_FILE=str(folder.path / "password"),
-        EDGE_SERVICE__MQTT__CA_FILE="/ca.pem",
+        EDGE_SERVICE__MQTT__CA_FILE=certifi.where(),
         EDGE_SERVICE__LOCATION="{latitude: 1, longitude: 2}",
         EDGE_SERVICE__LOCATION__LONGITUDE="3",
         EDGE_SERVICE__WEB__HOSTS="a.example, b.example",
@@ -40,12 +41,12 @@ def test_every_key_can_be_set_by_environment(folder: Folder) -> None:
         EDGE_SERVICE__CAMERAS__NEW_ONE__AUTH__TOKEN="t",
         EDGE_SERVICE__DESTINATION__TYPE="folder",
         EDGE_SERVICE__DESTINATION__PATH="/srv",
-        EDGE_SERVICE_CA_FILE="not a setting",
+        EDGE_SERVICE_CA_FILE=certifi.where(),  # not a setting
     )
     assert settings.node == "env"
     assert settings.mqtt.password
     assert settings.mqtt.password.get_secret_value() == "from file"
-    assert settings.mqtt.ca_file == "/ca.pem"
+    assert settings.mqtt.ca_file == certifi.where()
     assert settings.location
     assert (settings.location.latitude, settings.location.longitude) == (1, 3)
     assert settings.web.hosts == ("a.example", "b.example")

@@ -204,6 +204,23 @@ def test_a_secret_without_a_secrets_file_says_so(folder: Folder) -> None:
     assert "mqtt.password" in line
 
 
+@pytest.mark.parametrize(
+    ("secrets", "words"),
+    [
+        ("a: 1\nmqtt_pw: [a, b]\n", "the secret mqtt_pw is a list and no text (secrets.yaml:2)"),
+        ("mqtt_pw: {a: canary}\n", "the secret mqtt_pw is a mapping and no text (secrets.yaml:1)"),
+        ("mqtt_pw:\n", "the secret mqtt_pw has no value (secrets.yaml:1)"),
+        ("mqtt_pwd: canary\n", 'mqtt_pw is not in secrets.yaml beside the file, the nearest is "mqtt_pwd"'),
+        ("porch: canary\n", "the secret mqtt_pw is not in secrets.yaml beside the file"),
+    ],
+)
+def test_a_secret_that_cannot_be_taken_says_why(folder: Folder, secrets: str, words: str) -> None:
+    [line] = folder.faults("mqtt:\n  password: !secret mqtt_pw\n", secrets)
+    assert line.startswith("config.yaml:2: mqtt.password: the secret mqtt_pw ")
+    assert line.endswith(words)
+    assert "canary" not in line
+
+
 def test_secrets_that_everybody_can_read_are_a_warning(folder: Folder) -> None:
     folder.settings("mqtt: {password: !secret x}", "x: canary-2b")
     for mode, count in ((0o600, 0), (0o640, 0), (0o644, 1)):

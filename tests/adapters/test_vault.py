@@ -93,3 +93,19 @@ def test_the_environments_keys_are_replaced_by_hand(tmp_path: Path) -> None:
     assert Vault(tmp_path, new).open(both.rotate(sealed)) == "x"
     _unreadable(both.add_key)
     _unreadable(lambda: Vault(tmp_path, new).rotate(sealed))
+
+
+def test_the_form_of_the_environments_key_is_judged_before_its_first_use(tmp_path: Path) -> None:
+    def trouble(**environment: str) -> str:
+        return Vault.of(
+            tmp_path, {f"EDGE_SERVICE_SECRET_{name}": value for name, value in environment.items()}
+        ).trouble()
+
+    named = tmp_path / "named"
+    named.write_text("abc")
+    assert trouble() == trouble(KEY=_new_key()) == trouble(KEY=f"{_new_key()},{_new_key()}") == ""
+    assert trouble(KEY="abc").startswith("EDGE_SERVICE_SECRET_KEY: holds no usable key, allowed: 32 random bytes")
+    assert trouble(KEY=f"{_new_key()},abc")
+    for file in (named, tmp_path / "none"):
+        assert trouble(KEY_FILE=str(file)).startswith("EDGE_SERVICE_SECRET_KEY_FILE: holds no usable key")
+    assert not (tmp_path / KEY_FILE).exists(), "nothing is made by looking"

@@ -145,3 +145,12 @@ def test_the_printed_schema_is_a_valid_one(capsys: pytest.CaptureFixture[str]) -
     tree = json.loads(capsys.readouterr().out)
     assert tree["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     jsonschema.Draft202012Validator.check_schema(tree)
+
+
+def test_a_key_for_secrets_that_is_none_is_a_warning(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = arguments(file)
+    given.environ["EDGE_SERVICE_SECRET_KEY"] = "abc"
+    assert check.run(given) == 0
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("EDGE_SERVICE_SECRET_KEY: holds no usable key, allowed: ")
+    assert line.endswith("(warning)")

@@ -6,12 +6,14 @@ means), and every key keeps its line. Writes nothing.
 
 from __future__ import annotations
 
+import difflib
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
+from edge_service.adapters.config_files.certificates import certificate_faults
 from edge_service.adapters.config_files.yaml_tree import Resolve, Resolver, YamlTree, read_yaml
 from edge_service.environment import Readers, environment_layer
 from edge_service.errors import Fault, SettingsError
@@ -66,9 +68,10 @@ def read_config(named: str | None, environment: Mapping[str, str], host: str) ->
     layer, faults = environment_layer(environment, yaml.tree, readers)
     zone, zone_warnings = _default_zone(environment)
     defaults = Layer({"node": id_from_host(host), "timezone": zone})
+    base = Base(defaults, Layer(yaml.tree, yaml.places), layer)
     return ConfigRead(
-        Base(defaults, Layer(yaml.tree, yaml.places), layer),
-        (*yaml.faults, *faults),
+        base,
+        (*yaml.faults, *faults, *certificate_faults(base, environment)),
         (*secrets.warnings(), *zone_warnings),
         path if exists else None,
         frozenset(secrets.values()),
@@ -96,10 +99,17 @@ class _Secrets:
         read = self._tree()
         if read.faults:
             return None, f"{SECRETS_FILE} beside the file cannot be used ({read.faults[0].line()})"
-        found = read.tree.get(name)
+        if name not in read.tree:
+            near = difflib.get_close_matches(name, read.tree, n=1)
+            hint = f', the nearest is "{near[0]}"' if near else ""
+            return None, f"the secret {name} is not in {SECRETS_FILE} beside the file{hint}"
+        found = read.tree[name]
         if isinstance(found, Text):
             return found, ""
-        return None, f"the secret {name} is not in {SECRETS_FILE} beside the file"
+        kind = (
+            "has no value" if found is None else f"is a {'list' if isinstance(found, list) else 'mapping'} and no text"
+        )
+        return None, f"the secret {name} {kind} ({read.places[name,]})"
 
     def values(self) -> list[str]:
         """All texts that were read, for the log's mask."""

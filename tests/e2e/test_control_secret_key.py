@@ -1,0 +1,31 @@
+"""A key for secrets that is none: the cameras go on, and it is told where a person looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.e2e.control_kit import Place
+from tests.service_kit import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_key_that_is_none_is_told_at_the_start_and_the_node_works(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.service.environment["EDGE_SERVICE_SECRET_KEY"] = "abc"
+    caller = place.start()
+    try:
+        wait_until(lambda: "secrets_unreadable" in caller.state()["problems"], 20, "the problem")
+        assert caller.done(caller.ask("capture", camera="porch")["id"])["status"] == "ok"
+        refused = caller.config({"cameras": {"porch": {"headers": {"X-Key": "canary"}}}})
+        assert refused["status"] == "error"
+        assert "EDGE_SERVICE_SECRET_KEY" in refused["message"]
+        assert caller.state("porch")["capture"] == "running"
+    finally:
+        caller.__exit__()
+        place.close()
+    said = place.service.output()
+    assert [line for line in said.splitlines() if "EDGE_SERVICE_SECRET_KEY: holds no usable key" in line][1:] == []
+    assert "Traceback" not in said
+    assert "canary" not in said
