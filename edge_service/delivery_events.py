@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from edge_service import replies
+from edge_service.link import LINKED, REFRESH_FAILING, UNLINKED
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from edge_service.shots import Shots
 
 _BAD: Final = frozenset({"backoff", "blocked", "offline"})
-_GOOD_LINKS: Final = frozenset({"linked", "not_needed"})
+_GOOD_LINKS: Final = frozenset({LINKED, "not_needed"})
 
 
 class DeliveryEvents:
@@ -31,6 +32,7 @@ class DeliveryEvents:
         self._telling = telling
         self._retries: list[Ticket] = []
         self._blocked_by: str | None = None
+        self._link_stood = node.link.state
 
     def delivered(self, report: DeliveryReport, now: datetime) -> None:
         """The lane delivered frames, or its condition is another now."""
@@ -74,12 +76,20 @@ class DeliveryEvents:
 
     def linked(self, report: LinkReport, now: datetime) -> None:
         """The link stands so from now on."""
-        before, self._node.link = self._node.link.state, report
-        if report.state != before:
-            if report.state in _GOOD_LINKS and before not in _GOOD_LINKS:
-                self._telling.event(None, "linked", now, account=report.account)
-            elif report.state == "unlinked":
-                self._telling.event(None, "unlinked", now)
-            elif before in _GOOD_LINKS and report.state != "refresh_failing":
-                self._telling.event(None, "link_lost", now, state=report.state, message=report.message)
+        before, self._node.link = self._link_stood, report
+        if report.state == REFRESH_FAILING:  # neither lost nor won: what it was before counts for what comes after
+            self._link_stood = LINKED if before == UNLINKED else before
+        else:
+            self._link_stood = report.state
+            self._tell_link(before, report, now)
         self._telling.changed(None)
+
+    def _tell_link(self, before: str, report: LinkReport, now: datetime) -> None:
+        if report.state == before:
+            return
+        if report.state in _GOOD_LINKS and before not in _GOOD_LINKS:
+            self._telling.event(None, "linked", now, account=report.account)
+        elif report.state == UNLINKED:
+            self._telling.event(None, "unlinked", now)
+        elif before in _GOOD_LINKS:
+            self._telling.event(None, "link_lost", now, state=report.state, message=report.message)

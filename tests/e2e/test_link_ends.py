@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet
@@ -174,6 +175,57 @@ def test_the_key_is_rotated_by_a_script_and_the_link_stays(scene: Scene) -> None
     assert told["open"], "the sign-in under way is still there"
     assert "secrets_unreadable" not in scene.problems()
     assert sum(r.route == "oauth2/token" for r in scene.dropbox.requests) == 1, "no refresh was needed"
+
+
+def test_a_refresh_that_fails_is_told_and_heals_by_itself(scene: Scene) -> None:
+    scene.service.start()
+    scene.link_is(state="unlinked")
+    scene.link()
+    wait_until(scene.dropbox.files, 25, "a frame is delivered")
+    mark = len(scene.wire.heard)
+    broken = scene.dropbox.order("server_error", route="oauth2/token", times=None)
+    scene.dropbox.expire_tokens()
+    told = scene.link_is(after=mark, state="refresh_failing")
+    assert (told["open"], told["account"]) == (False, "a***@example.com"), "nobody has to sign in"
+    wait_until(lambda: "refresh_failing" in scene.problems(), 20, "the problem is named")
+    delivered = len(scene.dropbox.files())
+    state = scene.wire.wait(lambda h: h.topic == f"{B}/state" and h.json["queue"]["frames"] >= 2, 40, after=mark).json
+    assert (state["link"], state["upload"]["state"]) == ("refresh_failing", "backoff")
+    assert state["message"] == "The Dropbox sign-in could not be refreshed; it is tried again."
+    assert len(scene.dropbox.files()) == delivered, "frames wait"
+    broken.times = broken.struck
+    healed = len(scene.wire.heard)
+    scene.link_is(after=healed, state="linked")
+    wait_until(lambda: scene.problems() == [], 20, "the problem is gone")
+    wait_until(lambda: len(scene.dropbox.files()) >= delivered + 2, 30, "what waited is delivered")
+    assert [event for event in _events(scene) if event.startswith("link")] == ["linked"], "it was never lost"
+    assert all(file.writes == 1 for file in scene.dropbox.files().values())
+
+
+def test_a_network_that_is_gone_when_the_token_ends_is_no_trouble_of_the_link(scene: Scene) -> None:
+    scene.dropbox.behaviour.token_life = 12.0
+    scene.service.start()
+    scene.link_is(state="unlinked")
+    scene.link()
+    ends = time.monotonic() + 12.0
+    wait_until(scene.dropbox.files, 25, "a frame is delivered")
+    mark = len(scene.wire.heard)
+    scene.dropbox.pause()
+    delivered = len(scene.dropbox.files())
+    gone = lambda h: h.topic == f"{B}/state" and h.json["upload"]["state"] == "offline"  # noqa: E731
+    scene.wire.wait(gone, 40, after=mark)
+    wait_until(lambda: time.monotonic() > ends, 20, "the token is over, also by the node's own clock")
+    tried = scene.command("retry", json.dumps({"id": "r"}))
+    scene.wire.wait(lambda h: h.topic == f"{B}/event" and h.json.get("id") == "r", 40, after=mark)
+    assert tried["status"] == "accepted"
+    scene.dropbox.behaviour.token_life = 14400.0
+    renewed = sum(grant.refreshes for grant in scene.dropbox.cloud.people.grants)
+    scene.dropbox.resume()
+    scene.command("retry", "PRESS")
+    wait_until(lambda: len(scene.dropbox.files()) >= delivered + 2, 40, "what waited is delivered")
+    assert sum(grant.refreshes for grant in scene.dropbox.cloud.people.grants) == renewed + 1
+    assert {h.json["state"] for h in scene.wire.on(f"{B}/link")} == {"unlinked", "linking", "linked"}
+    assert all("refresh_failing" not in h.json["problems"] for h in scene.wire.on(f"{B}/state"))
 
 
 def test_a_link_revoked_in_a_backlog_costs_one_alert_no_storm_and_no_frame(tmp_path: Path) -> None:
