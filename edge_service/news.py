@@ -83,9 +83,7 @@ class News:
             event_id = facts["id"]  # type: ignore[assignment]
         payload = reports.event(event_type, event_id, now, zone, **told)
         message = Outbound(self._topics.event(camera), encode(payload))
-        if self._connected:
-            self._broker.publish(message)
-        elif event_type in KEPT_EVENTS:
+        if not self._publish(message) and event_type in KEPT_EVENTS:
             self._kept_events = [*self._kept_events, message][-_MOST_KEPT:]
 
     def status(self, camera: str, *, online: bool) -> None:
@@ -121,10 +119,8 @@ class News:
         self.announcing.connected()
         self.refresh(now)
         self._send(self._outbox.snapshot(self._monotonic()))
-        self._broker.publish(Outbound(self._topics.status, reports.ONLINE, retain=True))
-        waited, self._kept_events = self._kept_events, []
-        for event in waited:
-            self._broker.publish(event)
+        self._publish(Outbound(self._topics.status, reports.ONLINE, retain=True))
+        self._kept_events = [event for event in self._kept_events if not self._publish(event)]
 
     def disconnected(self) -> None:
         """Nothing can be told."""
@@ -176,8 +172,9 @@ class News:
             del self._dirty[camera]
             self._offer_state(camera, now)
         self._showing.step(self._late_picture)
-        self._send_due()
-        self.announcing.step()
+        if self._connected:
+            self._send_due()
+            self.announcing.step()
 
     def idle_seconds(self) -> float:
         """Until something may be told."""
@@ -203,7 +200,7 @@ class News:
     def health(self, health: reports.Health, now: datetime) -> None:
         """B/health."""
         payload = health.payload(self._settings.zone, now)
-        self._broker.publish(Outbound(self._topics.health, encode(payload), qos=0))
+        self._publish(Outbound(self._topics.health, encode(payload), qos=0))
 
     @property
     def link_state(self) -> object:
@@ -252,5 +249,9 @@ class News:
 
     def _send(self, messages: list[Outbound]) -> None:
         for message in messages:
-            if not self._broker.publish(message):
+            if not self._publish(message):
                 self._outbox.unsent(message.topic)
+
+    def _publish(self, message: Outbound) -> bool:
+        """The broker may be up a moment before the control hears of it: announcements come first all the same."""
+        return self._connected and self._broker.publish(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -68,3 +69,41 @@ def test_what_was_sent_in_a_short_absence_acts_once_and_what_ran_out_does_not(pl
         done = [h.json for h in caller.heard if h.topic == f"{B}/event" and h.json["event_type"] == "done"]
         assert [event["id"] for event in done].count("waits") == 1
     cable.close()
+
+
+def test_every_connection_begins_with_subscriptions_then_announcements_states_and_online(tmp_path: Path) -> None:
+    place = Place(tmp_path, broker={"extra": ["log_type all"]})
+    place.broker.start()
+    cable = Cable(place.broker.port)
+    place.service.settings["mqtt"] = {"url": cable.url}
+    for camera in place.service.settings["cameras"].values():
+        camera["interval"] = 5  # there is always something that could go out too early
+    said = re.compile(r"Received (SUBSCRIBE|PUBLISH) from edge_service__garden(?: \(.*?'(.*?)')?")
+    devices = [f"homeassistant/device/edge_service__garden{tail}/config" for tail in ("", "__porch", "__pond")]
+    states = {f"{B}/info", f"{B}/state", f"{B}/link", f"{B}/config"}
+    states |= {f"{B}/cam/{camera}/{what}" for camera in ("porch", "pond") for what in ("state", "status")}
+
+    def connection() -> list[str]:
+        """What the broker got on the newest connection: SUBSCRIBE or the topic of each message."""
+        log = (tmp_path / "broker" / "mosquitto.log").read_text().rpartition("Sending CONNACK to edge_service__garden")
+        return [found[1] or found[0] for found in said.findall(log[2])]
+
+    try:
+        with Caller(place.broker.port) as caller:
+            place.service.start()
+            for _ in range(3):
+                caller.wait_for(f"{B}/status", b"online", 30)
+                caller.wait_for(f"{B}/cam/porch/event", timeout_s=30)
+                got = connection()
+                assert got[:4] == ["SUBSCRIBE", *devices]
+                told = got[4 : got.index(f"{B}/status")]
+                assert states <= set(told)
+                # those of QoS 0 do not wait behind the others for their acknowledgement
+                assert set(told) <= states | {f"{B}/health", f"{B}/cam/porch/frame", f"{B}/cam/pond/frame"}
+                cable.cut()
+                caller.wait_for(f"{B}/status", b"offline", 20)
+                caller.heard.clear()
+                cable.mend()
+    finally:
+        cable.close()
+        place.close()
