@@ -11,6 +11,7 @@ import pytest
 from edge_service import reports
 from edge_service.announcing import Announcing
 from edge_service.layers import read_layers
+from edge_service.messages import LinkReport
 from edge_service.news import News
 from edge_service.portrait import Portrait
 from edge_service.runtime.parts import Parts
@@ -63,10 +64,10 @@ class Room:
         base = base_of({"data_dir": str(folder), "cameras": sources})
         open_store(self.parts, lambda changes: read_layers(base, changes), NOW)
         configuration, store = self.parts.configuration, self.parts.store
-        portrait = Portrait(configuration, self.parts.node, (store.frames, store.ledger), self.monotonic, "here")
+        self.portrait = Portrait(configuration, self.parts.node, (store.frames, store.ledger), self.monotonic, "here")
         announcing = Announcing(T, self.broker, lambda: configuration.settings, store.memory, self.monotonic)
         showing = Showing(lambda: configuration.settings, lambda _frame, _made: None, self.monotonic)
-        self.news = News(T, self.broker, configuration, portrait, announcing, showing, self.monotonic)
+        self.news = News(T, self.broker, configuration, self.portrait, announcing, showing, self.monotonic)
 
     def monotonic(self) -> float:
         return self.at
@@ -158,3 +159,19 @@ def test_events_that_somebody_waits_for_come_after_online_in_their_order(room: R
     sent = room.broker.heard()
     assert in_order(sent) == [T.event(None)], "once"
     assert json.loads(sent[-1].payload)["id"] == "late"
+
+
+def test_a_camera_that_misses_enough_again_changes_the_sentence_of_the_node_too(room: Room) -> None:
+    room.parts.node.link = LinkReport("not_needed")
+    room.broker.up = True
+    room.news.connected(NOW)
+    room.news.step(NOW)
+    room.portrait.low.add("porch")  # as its last state said
+    room.news.flush(set(), NOW, again=False)
+    assert "porch" in json.loads(room.broker.heard()[-1].payload)["message"]
+    room.news.changed("porch")
+    for _ in range(6):
+        room.at += 1
+        room.news.step(NOW)
+    states = [json.loads(message.payload) for message in room.broker.heard() if message.topic == T.state]
+    assert ["porch" in state["message"] for state in states] == [False]

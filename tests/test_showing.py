@@ -81,6 +81,17 @@ def test_a_late_copy_does_not_take_the_place_of_a_newer_picture() -> None:
     assert board.shown == []
 
 
+def test_a_picture_that_is_shown_takes_back_the_older_one_that_waits() -> None:
+    board = Board()
+    for name in "ab":
+        board.frame(name)
+    board.now += FRAME_GAP_S
+    assert board.frame("c")
+    assert board.showing.next_due_at() is None
+    board.now += LATE_S
+    assert board.step() == []
+
+
 def test_copies_are_made_one_at_a_time_and_one_that_cannot_be_made_holds_up_nobody() -> None:
     board = Board()
     for camera in ("porch", "pond"):
@@ -114,6 +125,7 @@ def test_a_file_that_may_be_gone_soon_is_not_waited_for(keep: str) -> None:
 def test_without_frames_nothing_is_shown() -> None:
     board = Board(mqtt={"frames": False})
     assert not board.showing.wants("porch", at_once=True)
+    board.showing.shown("porch")  # before they were switched off
     assert not board.frame("a")
     board.now += LATE_S
     assert board.step() == []
