@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from zoneinfo import ZoneInfo
 
 from edge_service.batching import Pace
@@ -52,6 +52,11 @@ def make_frame(
 
 def outgoing(number: int, data: bytes, *, maybe_there: bool = False, path: str | None = None) -> Outgoing:
     return Outgoing(make_frame(number, data, path=path), data, maybe_there=maybe_there)
+
+
+def not_asked_here() -> NoReturn:
+    """A part of a Protocol that what is tested has no business with."""
+    raise AssertionError("this was not to be asked for")
 
 
 class Watch:
@@ -189,31 +194,31 @@ class MemoryStore:
         return sum(len(data) for data in self.data.values())
 
     def keep(self, new: NewFrame, path_for: PathFor) -> Frame:
-        raise NotImplementedError
+        not_asked_here()
 
     def requeue(self, frame_ids: Iterable[int]) -> list[Frame]:
-        raise NotImplementedError
+        not_asked_here()
 
     def receipts(self, camera: str, begin: datetime, end: datetime) -> Iterator[tuple[Frame, Receipt]]:
-        raise NotImplementedError
+        not_asked_here()
 
     def find(self, frame_id: int) -> Frame | None:
-        raise NotImplementedError
+        not_asked_here()
 
     def unsure_frames(self) -> list[UnsureFrame]:
-        raise NotImplementedError
+        not_asked_here()
 
     def settle_time(self, frame_id: int, slot_at: datetime | None, captured_at: datetime, path: str) -> Frame:
-        raise NotImplementedError
+        not_asked_here()
 
     def unnamed(self, limit: int) -> list[Frame]:
-        raise NotImplementedError
+        not_asked_here()
 
     def name_frames(self, named: Sequence[tuple[Frame, str]]) -> None:
-        raise NotImplementedError
+        not_asked_here()
 
     def name_frame(self, frame_id: int, path: str) -> Frame | None:
-        raise NotImplementedError
+        not_asked_here()
 
 
 class ScriptedDestination:

@@ -20,6 +20,7 @@ from edge_service.adapters.vault import Vault
 from edge_service.errors import PersonNeededError
 from edge_service.link import Access, AppKeys, Link
 from edge_service.linking import DropboxRoom
+from tests.delivery_kit import not_asked_here
 from tests.settings_kit import load
 
 if TYPE_CHECKING:
@@ -77,16 +78,16 @@ class DictMemory:
             self.put(key, value)
 
     def remembered(self, command_id: str) -> RememberedCommand | None:
-        raise NotImplementedError
+        not_asked_here()
 
     def remember(self, command: RememberedCommand) -> None:
-        raise NotImplementedError
+        not_asked_here()
 
     def announced(self) -> frozenset[str]:
-        raise NotImplementedError
+        not_asked_here()
 
     def announce(self, added: Iterable[str], removed: Iterable[str] = ()) -> None:
-        raise NotImplementedError
+        not_asked_here()
 
 
 class Envelope:
