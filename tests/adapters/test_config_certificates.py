@@ -36,6 +36,9 @@ def folder(tmp_path: Path) -> Folder:
     (tmp_path / "text.pem").write_text("no certificate at all\n")
     (tmp_path / "empty.pem").touch()
     (tmp_path / "ca.der").write_bytes(ssl.PEM_cert_to_DER_cert(AUTHORITY.cert_pem.bytes().decode()))
+    lines = AUTHORITY.cert_pem.bytes().splitlines(keepends=True)
+    (tmp_path / "cut.pem").write_bytes(b"".join(lines[:-2] + lines[-1:]))
+    (tmp_path / "bent.pem").write_bytes(b"".join([lines[0], b"!" + lines[1][1:], *lines[2:]]))
     os.mkfifo(tmp_path / "fifo")
     return Folder(tmp_path)
 
@@ -55,6 +58,8 @@ def test_files_that_can_be_used_are_taken(folder: Folder) -> None:
         ("empty.pem", "without a certificate"),
         ("ca.der", "without a certificate"),
         ("mine.key", "without a certificate"),
+        ("cut.pem", "without a certificate"),
+        ("bent.pem", "without a certificate"),
         ("fifo", "names what is no file"),
         (".", "names what is no file"),
     ],
