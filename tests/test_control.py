@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_service.adapters.clock import SystemClock
+from edge_service.adapters.progress import read_status
 from edge_service.control import BREATH_S, Control
 from edge_service.layers import Base, Layer, read_layers
 from edge_service.messages import BrokerDown, Shot
@@ -125,3 +126,20 @@ def test_shots_that_messages_make_count_as_a_hand_over_too(node: Node) -> None:
     assert node.step(0) == 0, "the cameras of this moment come first"
     assert node.control.inbox.empty()
     assert node.step(0) == 1
+
+
+def test_what_status_shows_is_written_only_when_it_is_another(node: Node, tmp_path: Path) -> None:
+    progress = node.parts.progress
+    progress.start()
+    progress.write()
+    first: dict[str, object] = {"state": {"capture": "running"}}
+    second: dict[str, object] = {"state": {"capture": "stopped"}}
+    mark: dict[str, object] = {"state": "nobody has written since"}
+    node.world.tell_status(first)
+    assert read_status(tmp_path / "data") == first
+    progress.write_status(mark)
+    node.world.tell_status(dict(first))
+    assert read_status(tmp_path / "data") == mark
+    node.world.tell_status(second)
+    assert read_status(tmp_path / "data") == second
+    progress.stop()

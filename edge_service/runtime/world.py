@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import resource
 import threading
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TELL_AGAIN_S = 60.0
+"""The same status is written again so often, should somebody have tidied up where it lies."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -36,6 +39,8 @@ class World:
         self._parts = parts
         self._reach = Reach(parts)
         self._begun = time.monotonic()
+        self._told: dict[str, object] = {}
+        self._told_at = -math.inf
 
     def read_clock(self) -> Reading:
         """All clocks."""
@@ -82,12 +87,17 @@ class World:
         self._parts.visitors.take(message.asked, message.answer, now)
 
     def tell_status(self, status: dict[str, object]) -> None:
-        """Where ``edge-service status`` looks, in memory; why MQTT does not tell it comes first."""
+        """Where ``edge-service status`` looks, in memory; why MQTT does not tell it comes first. The same again costs
+        nothing: that was a tenth of what an idle service does.
+        """
         trouble, state = self._parts.broker.trouble, status.get("state")
         if trouble is not None and isinstance(state, dict):
             message = f"{trouble.message[:1].upper()}{trouble.message[1:]}."
             status = {**status, "state": {**state, "message": message}}
-        self._parts.progress.write_status(status)
+        at = time.monotonic()
+        if status != self._told or at >= self._told_at + TELL_AGAIN_S:
+            self._parts.progress.write_status(status)
+            self._told, self._told_at = status, at
 
     def reload(self, what: str, now: datetime) -> None:
         """Another process changed the database (a sign-in), or the file is to be read again."""
