@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -92,6 +93,9 @@ def machine() -> dict[str, Any]:
 
 
 def _commit() -> str:
+    """What was measured; "" on a machine without git, where the tree is a copy."""
+    if shutil.which("git") is None:
+        return ""
     done = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
     )
