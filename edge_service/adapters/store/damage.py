@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edge_service.adapters.store.connect import DAMAGED, DatabaseBrokenError, disk_problem, translated
 from edge_service.adapters.store.impossible import questions
 from edge_service.adapters.store.schema import APPLICATION_ID, DATABASE, SCHEMA_VERSION, memory_crc, metadata
+from edge_service.adapters.store.taking_over import ROLLBACK, WAL, modes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,15 +25,13 @@ _BROKEN = ".broken-"
 _MOST_ASIDE = 2
 """Broken databases that are kept for a person to look at: they may be large, and nobody may ever come."""
 _MEMORY = "SELECT key, value, crc FROM memory"
-_HEADER = 100
-_MODES, _WAL_MODES = slice(18, 20), b"\2\2"
-"""Where the header says how the file is written and read (sqlite.org/fileformat2.html, 1.3): both by a WAL."""
 _SMALL_PAGES = 32_768
 _WAITING = (
     "SELECT count(*), total(id), total(state), total(due_at), total(at), total(camera), total(bytes)"
     " FROM frames {} WHERE file <> ''"
 )
 _BOTH_WAYS = ("INDEXED BY frames_file", "NOT INDEXED")
+_VERSION = "SELECT version_num FROM alembic_version"
 _OF_OURS = frozenset({"cameras", "frames", "hours", "memory", "segments"})
 
 
@@ -47,11 +46,14 @@ class Condition(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``version`` is the schema's, 0 unless sound; ``why`` names the damage."""
+    """``version`` is the schema's, 0 unless sound; ``why`` names the damage. ``other_tool``: it is sound, but was last
+    written by another tool, see :mod:`edge_service.adapters.store.taking_over`.
+    """
 
     condition: Condition
     version: int = 0
     why: str = ""
+    other_tool: bool = False
 
 
 def examine(folder: Path, *, seconds: float = _CHECK_SECONDS) -> Finding:
@@ -66,15 +68,11 @@ def examine(folder: Path, *, seconds: float = _CHECK_SECONDS) -> Finding:
             return Finding(Condition.ABSENT, why="the file is empty")
     except OSError as error:
         raise disk_problem(error) from error
-    try:
-        with path.open("rb") as handle:
-            modes = handle.read(_HEADER)[_MODES]
-    except OSError as error:
-        raise disk_problem(error) from error
+    written_and_read = modes(path)
     try:
         connection = sqlite3.connect(path, timeout=10, isolation_level=None)
         try:
-            return _examine(connection, seconds, modes)
+            return _examine(connection, seconds, written_and_read)
         finally:
             connection.close()
     except (sqlite3.Error, UnicodeDecodeError) as error:
@@ -84,20 +82,30 @@ def examine(folder: Path, *, seconds: float = _CHECK_SECONDS) -> Finding:
         raise ours from error
 
 
-def _examine(connection: sqlite3.Connection, seconds: float, modes: bytes) -> Finding:
+def _examine(connection: sqlite3.Connection, seconds: float, written_and_read: bytes) -> Finding:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type='table'")}
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if not tables and application in {0, APPLICATION_ID}:
         return Finding(Condition.ABSENT, why="the file holds no tables")
-    if application != APPLICATION_ID or modes != _WAL_MODES:
+    unmarked = application == 0 and version == 0 and tables >= _OF_OURS
+    if not (application == APPLICATION_ID or unmarked) or written_and_read not in {WAL, ROLLBACK}:
         return Finding(Condition.BROKEN, why="the file is not a database of this program")
+    if unmarked:
+        version = _version(connection)
     if version <= SCHEMA_VERSION and not tables >= _OF_OURS:
         return Finding(Condition.BROKEN, why="tables are missing")
     if version == SCHEMA_VERSION and (lacking := _lacking(connection)):
         return Finding(Condition.BROKEN, why=f"the table {lacking} has other columns than it should")
-    fault = _fault(connection, seconds, rows=version == SCHEMA_VERSION)
-    return Finding(Condition.BROKEN, why=fault) if fault else Finding(Condition.SOUND, version=version)
+    if fault := _fault(connection, seconds, rows=version == SCHEMA_VERSION):
+        return Finding(Condition.BROKEN, why=fault)
+    return Finding(Condition.SOUND, version=version, other_tool=unmarked or written_and_read == ROLLBACK)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """A dump has no header: what the table of the migrations says. Without it, the oldest."""
+    row = connection.execute(_VERSION).fetchone()
+    return int(row[0]) if row is not None and str(row[0]).isdecimal() else 1
 
 
 def _lacking(connection: sqlite3.Connection) -> str:

@@ -25,7 +25,6 @@ from edge_service.adapters.store.history import History
 from edge_service.adapters.store.keeping import Keeping
 from edge_service.adapters.store.keepsake import Keepsake, Kept
 from edge_service.adapters.store.ledger import Ledger
-from edge_service.adapters.store.migrate import migrate
 from edge_service.adapters.store.place import prepare
 from edge_service.adapters.store.pruning import Pruning
 from edge_service.adapters.store.quarantine import Quarantine
@@ -33,6 +32,7 @@ from edge_service.adapters.store.recovery import Recovery
 from edge_service.adapters.store.remembering import Remembering
 from edge_service.adapters.store.schema import DATABASE, SCHEMA_VERSION, cameras, segments
 from edge_service.adapters.store.spool_files import SpoolFiles
+from edge_service.adapters.store.taking_over import bring_up, has_stale_log, lay_log_aside
 from edge_service.adapters.store.tally import CameraNumbers
 from edge_service.adapters.store.trouble import Trouble
 from edge_service.adapters.store.writer import Writer
@@ -40,7 +40,7 @@ from edge_service.errors import PersonNeededError
 from edge_service.moments import from_ms, to_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -193,7 +193,7 @@ class Store:
         nothing had to be rebuilt.
         """
         if finding.condition is Condition.SOUND:
-            self._migrated(finding)
+            bring_up(self._folder, finding)
             return None
         rebuilt = finding.condition is Condition.BROKEN or kept is not None or any(self._files.scan())
         lost_until = self._last_change(now) if rebuilt else None
@@ -219,23 +219,28 @@ class Store:
         """As a guest; the first one on a folder without a service makes the database or migrates it."""
         self._files.open()
         self.quarantine.open(alone=False)
-        if not (self._folder / DATABASE).exists() and self._lock.try_alone():
-            try:
-                self._open_alone(now)
-            finally:
-                self._lock.let_in()
-            return
+        if not (self._folder / DATABASE).exists():
+            with self._nobody_else() as alone:
+                if alone:
+                    self._open_alone(now)
+                    return
         self._keepsake.load()
         finding = self._examined()
         if finding.condition is not Condition.SOUND:
             raise PersonNeededError(
                 f"the database is damaged, start the service to mend it ({finding.why})", code="disk_error"
             )
-        self._migrated(finding)
+        if finding.version != SCHEMA_VERSION or finding.other_tool:
+            with self._nobody_else() as alone:
+                bring_up(self._folder, finding, alone=alone)
         self.writer.start()
 
     def _examined(self) -> Finding:
         """On a full disk even opening fails: the reserves are given up for it."""
+        if has_stale_log(self._folder):
+            with self._nobody_else() as alone:
+                if alone:
+                    lay_log_aside(self._folder)
         for reserve in (self._ballast.release_opening, self._ballast.release):
             try:
                 return examine(self._folder)
@@ -244,16 +249,18 @@ class Store:
                     raise
         return examine(self._folder)
 
-    def _migrated(self, finding: Finding) -> None:
-        if finding.version > SCHEMA_VERSION:
-            raise PersonNeededError(
-                f"the database is of a newer version ({finding.version}) than this program knows ({SCHEMA_VERSION}):"
-                " going back is not possible, start the newer program",
-                code="downgrade",
-            )
-        if finding.version < SCHEMA_VERSION:
-            migrate(self._folder, finding.version)
-            _log.info("the database was brought from version %d to %d", finding.version, SCHEMA_VERSION)
+    @contextlib.contextmanager
+    def _nobody_else(self) -> Iterator[bool]:
+        """Whether no service works on the folder but this one, and none begins to meanwhile."""
+        if not self._beside:
+            yield True
+            return
+        alone = self._lock.try_alone()
+        try:
+            yield alone
+        finally:
+            if alone:
+                self._lock.let_in()
 
     def _last_change(self, now: datetime) -> int:
         """When the lost database was last written, as far as that can be told."""

@@ -189,10 +189,15 @@ class Pruning:
         return (pages - free) * size
 
     def _shrink(self) -> bool:
-        """Give pages back to the disk when many are free; whether more could go."""
+        """Give pages back to the disk when many are free; whether more could go. A database that another tool made may
+        not be able to: its free pages are written again.
+        """
         with reading(self._engine) as connection:
-            free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
-        if free <= _SPARE_PAGES:
+            free, can = (
+                int(connection.exec_driver_sql(f"PRAGMA {what}").scalar_one())
+                for what in ("freelist_count", "auto_vacuum")
+            )
+        if free <= _SPARE_PAGES or not can:
             return False
         take = min(_PAGES_AT_ONCE, free - _SPARE_PAGES // 2)
         self._writer.do(lambda connection: _give_back(connection, take))
