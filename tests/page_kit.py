@@ -21,6 +21,7 @@ from edge_service.linking import DropboxRoom, Linking
 from edge_service.messages import ErrandDone, Visited
 from edge_service.visitors import Visitors
 from tests.dropbox_kit import Node
+from tests.emulator_kit import asked
 from tests.settings_kit import load
 
 if TYPE_CHECKING:
@@ -117,6 +118,21 @@ class PageHouse:
         sign_in: SignIn = self.do(self.linking.begin)
         return sign_in
 
+    def onward(self) -> dict[str, str]:
+        """What "Continue to Dropbox" asks Dropbox for."""
+        address = self.linking.addresses(self._sign_in())[1]
+        assert address is not None
+        return asked(address)
+
+    def code(self, account: str | None = None) -> str:
+        """The code that Dropbox shows to somebody who allows access."""
+        return self.emulator.allow(asked(self.linking.addresses(self._sign_in())[0]), account)
+
+    def _sign_in(self) -> SignIn:
+        sign_in = self.linking.current(self.node.now())
+        assert sign_in is not None
+        return sign_in
+
     @property
     def state(self) -> str:
         """The link's state."""
@@ -136,6 +152,7 @@ class PageHouse:
         method: str = "GET",
         host: str | None = None,
         form: dict[str, str] | None = None,
+        body: str | bytes | None = None,
         **headers: str,
     ) -> Got:
         """One request, as a program makes it."""
@@ -143,7 +160,6 @@ class PageHouse:
         with contextlib.closing(connection):
             sent = {name.replace("_", "-"): value for name, value in headers.items()}
             sent["Host"] = host or f"localhost:{self.port}"
-            body = None
             if form is not None:
                 method, body = "POST", urlencode(form)
                 sent.setdefault("Content-Type", "application/x-www-form-urlencoded")

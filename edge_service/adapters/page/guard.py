@@ -78,7 +78,11 @@ class Connection(web.RequestHandler):
 
     def __init__(self, guard: Guard, server: web.Server) -> None:
         super().__init__(
-            server, loop=asyncio.get_running_loop(), access_log=cast("logging.Logger", None), lingering_time=1.0
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=cast("logging.Logger", None),
+            lingering_time=1.0,
+            auto_decompress=False,  # 4 kB of form may be 4 MB or more when unpacked
         )
         self._guard = guard
         self._timers: tuple[asyncio.TimerHandle, ...] = ()

@@ -70,4 +70,5 @@ def _headers() -> dict[str, str]:
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
+        "Server": "edge_service",  # else aiohttp names itself and Python, with their versions
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 from edge_service.adapters.page import render
 from edge_service.adapters.page.guard import Guard, heard
@@ -79,7 +80,13 @@ class Site:
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request, one page."""
         away = not comes_back(request.headers.get("Host", ""), self._settings)
-        return render.response(await self._view(request), self._up(request), away=away)
+        view = await self._view(request)
+        response = render.response(view, self._up(request), away=away)
+        if view.result == "method":
+            response.headers["Allow"] = (
+                "GET, POST" if own_path(request.path, self._settings).startswith(PAGE) else "GET"
+            )
+        return response
 
     def _up(self, request: web.BaseRequest) -> str:
         """From this address to where ``link/`` begins: links are relative, so that a proxy's prefix stays."""
@@ -107,11 +114,15 @@ class Site:
             return View("method")
         if not post_allowed(request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site"), host, self._settings):
             return View("foreign_form")
-        if request.content_type != _FORM_TYPE or not 0 < (request.content_length or 0) <= MOST_BODY:
+        plain = request.content_type == _FORM_TYPE and "Content-Encoding" not in request.headers
+        if not plain or not 0 < (request.content_length or 0) <= MOST_BODY:
             return View("bad_request")
-        form = await request.post()
-        code = form.get("code", "")
-        return await self._asked(request, Pasted(key, code if isinstance(code, str) else ""), FINISH_S)
+        try:
+            # aiohttp's own reader of forms takes whatever charset is named, and fails of what is none
+            form = parse_qs((await request.read()).decode(errors="replace"))
+        except ConnectionError:
+            return View("bad_request")  # hung up in the middle, or was too slow: nobody reads this
+        return await self._asked(request, Pasted(key, form.get("code", [""])[0]), FINISH_S)
 
     async def _returned(self, request: web.BaseRequest) -> View:
         said = [request.query.getall(name, []) for name in ("state", "code", "error")]
