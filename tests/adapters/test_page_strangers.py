@@ -141,6 +141,10 @@ def test_every_answer_forbids_scripts_frames_caches_and_referrers(house: PageHou
 _FORM = "application/x-www-form-urlencoded"
 
 
+def _as_words(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("-", "_"): value for name, value in headers.items()}
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "result"),
     [
@@ -161,7 +165,7 @@ _FORM = "application/x-www-form-urlencoded"
 def test_a_form_that_is_none_is_a_page_like_any_other_and_no_fault_of_ours(
     house: PageHouse, caplog: pytest.LogCaptureFixture, body: bytes, headers: dict[str, str], result: str
 ) -> None:
-    got = house.ask("/link/guess", method="POST", body=body, **{k.replace("-", "_"): v for k, v in headers.items()})
+    got = house.ask("/link/guess", method="POST", form=None, body=body, **_as_words(headers))
     assert got.result == result
     assert "default-src 'none'" in got.headers["content-security-policy"]
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
