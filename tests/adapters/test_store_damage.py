@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shutil
 import sqlite3
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -141,6 +143,44 @@ def test_an_index_that_differs_from_its_rows_is_seen(rows: int, tmp_path: Path) 
     store = Store(folder)
     assert store.open(NOW).rebuilt
     store.close()
+
+
+class _Killed(BaseException):
+    """No error that anything handles: the process is gone."""
+
+
+_kill_at: list[int] = []
+"""How many more renames are let through before the process is killed; empty: all."""
+
+
+def _killer(event: str, _arguments: tuple[object, ...]) -> None:
+    if event == "os.rename" and _kill_at:
+        _kill_at[0] -= 1
+        if _kill_at[0] < 0:
+            _kill_at.clear()
+            raise _Killed
+
+
+def test_a_kill_while_a_database_is_put_aside_never_leaves_one_that_looks_sound(tmp_path: Path) -> None:
+    """Its log goes first: what is left then is sound, but of an earlier time, and its last receipts are lost."""
+    sys.addaudithook(_killer)
+    for renames in range(3):
+        folder = tmp_path / str(renames)
+        damage_kit.fill(folder, 6)
+        with contextlib.closing(sqlite3.connect(folder / DATABASE)) as db:
+            db.execute("PRAGMA wal_autocheckpoint=0")
+            db.execute("UPDATE cameras SET last_number = 7")
+            db.commit()
+            shutil.copytree(folder, folder.with_suffix(".killed"))  # with its log, as a kill leaves it
+        folder = folder.with_suffix(".killed")
+        _kill_at[:] = [renames]
+        with pytest.raises(_Killed):
+            damage.put_aside(folder, NOW)
+        assert damage.examine(folder).condition is damage.Condition.BROKEN, renames
+        store = Store(folder)
+        assert store.open(NOW).rebuilt
+        store.close()
+        assert damage.examine(folder).condition is damage.Condition.SOUND
 
 
 def test_only_the_newest_broken_databases_are_kept(tmp_path: Path) -> None:

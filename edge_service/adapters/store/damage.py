@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from edge_service.adapters.store.connect import DAMAGED, DatabaseBrokenError, disk_problem, translated
+from edge_service.adapters.store.connect import DAMAGED, DatabaseBrokenError, disk_problem, mark_damaged, translated
 from edge_service.adapters.store.impossible import questions
 from edge_service.adapters.store.schema import APPLICATION_ID, DATABASE, SCHEMA_VERSION, memory_crc, metadata
 from edge_service.adapters.store.taking_over import ROLLBACK, WAL, modes
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _CHECK_SECONDS = 3.0
 """A check that takes longer is broken off: capture must run again within 5 s. What it did not reach shows in use."""
 _STEPS = 20_000
-_SIDES = ("-wal", "-shm", "-journal", DAMAGED)
+_SIDES = ("-wal", "-shm", "-journal")
 _BROKEN = ".broken-"
 _MOST_ASIDE = 2
 """Broken databases that are kept for a person to look at: they may be large, and nobody may ever come."""
@@ -158,13 +158,13 @@ def put_aside(folder: Path, now: datetime) -> str:
     there = path.exists()
     try:
         _let_go_of_oldest(folder)
+        mark_damaged(path)  # a kill in between leaves a database without its log, which may look sound
         # the side files first: a log that is left alone would be read into the new database
-        for side in _SIDES:
-            log = path.with_name(DATABASE + side)
-            if log.exists():
-                log.rename(target.with_name(target.name + side))
-        if there:
-            path.rename(target)
+        for side in (*_SIDES, ""):
+            part = path.with_name(DATABASE + side)
+            if part.exists():
+                part.rename(target.with_name(target.name + side))
+        path.with_name(DATABASE + DAMAGED).unlink(missing_ok=True)
     except OSError as error:
         raise disk_problem(error) from error
     return target.name if there else ""
