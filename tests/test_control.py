@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_service.adapters.clock import SystemClock
-from edge_service.adapters.progress import read_status
+from edge_service.adapters.progress.asked import read_status
 from edge_service.control import BREATH_S, Control
 from edge_service.layers import Base, Layer, read_layers
 from edge_service.messages import BrokerDown, Shot

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 
-from edge_service.adapters.progress import NotRunningError, data_dir_of, read, silent
+from edge_service.adapters.progress.asked import NotRunningError, data_dir_of, read, silent
 
 TYPE_CHECKING = False  # typing costs more than all the rest of this module
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge_service.adapters.clock import SystemClock
 from edge_service.adapters.config_files import read_config
-from edge_service.adapters.progress import NotRunningError, read
+from edge_service.adapters.progress.asked import NotRunningError, read
 from edge_service.adapters.store.opening import Store
 from edge_service.adapters.vault import Vault
 from edge_service.configuration import Configuration, read_changes

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_service.adapters.disk import free_bytes
-from edge_service.adapters.progress import NotRunningError, read_status
+from edge_service.adapters.progress.asked import NotRunningError, read_status
 from edge_service.cli.asked import add_file
 from edge_service.cli.opened import opened
 from edge_service.cli.tables import counted, share, table

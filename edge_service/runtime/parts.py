@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edge_service.adapters.clock import SystemClock
     from edge_service.adapters.delivery import DeliveryThread
     from edge_service.adapters.page import SignInPage
-    from edge_service.adapters.progress import Progress
+    from edge_service.adapters.progress.marks import Progress
     from edge_service.adapters.spool_guard import SpoolGuard
     from edge_service.adapters.store.opening import Opened, Store
     from edge_service.adapters.ticker import Ticker

@@ -18,7 +18,7 @@ from edge_service.adapters.delivery import DeliveryThread
 from edge_service.adapters.disk import free_bytes
 from edge_service.adapters.page import SignInPage
 from edge_service.adapters.pictures import PictureLook
-from edge_service.adapters.progress import Progress
+from edge_service.adapters.progress.marks import Progress
 from edge_service.adapters.spool_guard import SpoolGuard
 from edge_service.adapters.store.opening import Store
 from edge_service.adapters.ticker import Ticker

@@ -6,13 +6,15 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_service.adapters.progress import NotRunningError, Progress, data_dir_of, read, read_status, silent
+from edge_service.adapters.progress.asked import NotRunningError, data_dir_of, read, read_status, silent
+from edge_service.adapters.progress.marks import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,7 +163,7 @@ def test_the_data_folder_is_found_from_the_file_of_settings_by_any_of_its_names(
 
 def test_a_killed_service_is_told_from_a_running_one(data_dir: Path) -> None:
     code = (
-        "import os, sys\nfrom edge_service.adapters.progress import Progress\n"
+        "import os, sys\nfrom edge_service.adapters.progress.marks import Progress\n"
         "p = Progress(sys.argv[1]); p.start(); p.register('control', 1e9); p.write(); print('ready', flush=True)\n"
         "sys.stdin.read()\n"
     )
@@ -191,6 +193,71 @@ def test_a_tidied_away_folder_is_made_anew(progress: Progress, data_dir: Path) -
     folder.rmdir()
     progress.write()
     assert read(data_dir)["pid"] == os.getpid()
+
+
+def test_marks_that_cannot_be_written_end_no_service_and_are_one_warning(
+    progress: Progress, data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full memory disk, or somebody who put a file in the place of our folder."""
+    folder = folder_of(progress)
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    folder.write_text("in the way")
+    try:
+        progress.write()
+        progress.write_status({"state": None})
+        progress.write()
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        with pytest.raises(NotRunningError):
+            read(data_dir)
+    finally:
+        folder.unlink()
+    progress.write()
+    assert read(data_dir)["pid"] == os.getpid()
+
+
+@needs_root
+def test_a_base_that_is_full_is_passed_over(data_dir: Path, tmp_path: Path) -> None:
+    """Folders can still be made on a full memory disk, files not."""
+    tiny = tmp_path / "tiny"
+    tiny.mkdir()
+    full = f"mount -t tmpfs -o size=4k,nr_inodes=20 tiny {tiny} && head -c 4096 /dev/zero > {tiny}/rest"
+    script = (
+        "import os, sys\n"
+        "from edge_service.adapters.progress.marks import Progress\n"
+        "progress = Progress(sys.argv[1])\n"
+        "progress.start()\n"
+        "progress.write()\n"
+        "print(progress._folder)\n"
+        "progress.stop()\n"
+    )
+    command = f"{full} && mount --bind {tiny} /dev/shm && exec {sys.executable} -c '{script}' {data_dir}"
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", command], capture_output=True, text=True, check=False, timeout=60
+    )
+    if "unshare" in done.stderr or "mount" in done.stderr:
+        pytest.skip("no mount namespaces here")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("/tmp/"), done.stdout  # noqa: S108  the last of the places
+
+
+@needs_root
+def test_a_base_that_is_not_ours_to_read_is_passed_over() -> None:
+    """XDG_RUNTIME_DIR of the user who ran sudo."""
+    script = (
+        "import os, sys\n"
+        "from edge_service.adapters.progress.asked import NotRunningError, data_dir_of\n"
+        "os.setuid(12345)\n"
+        "try:\n    data_dir_of('/nowhere/config.yaml')\n"
+        "except NotRunningError as error:\n    print(error)\n"
+    )
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as closed:
+        environ = {**os.environ, "XDG_RUNTIME_DIR": closed}
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60, env=environ
+        )
+    assert done.stdout == "no service runs with /nowhere/config.yaml\n", done.stderr
 
 
 def test_a_link_in_place_of_the_folder_is_not_followed(data_dir: Path, tmp_path: Path) -> None:

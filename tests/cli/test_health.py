@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_service.adapters.progress import Progress
+from edge_service.adapters.progress.marks import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,7 @@ def test_it_is_1_when_no_service_runs(tmp_path: Path) -> None:
 def test_it_imports_nothing_heavy(tmp_path: Path) -> None:
     done = health(tmp_path, "-X", "importtime")
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "edge_service.adapters.progress" in imported
+    assert "edge_service.adapters.progress.asked" in imported
     assert [name for name in imported if name.startswith(HEAVY)] == []
 
 

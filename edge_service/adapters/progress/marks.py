@@ -1,35 +1,34 @@
 """Marks of progress: which loops of the running service are alive, readable by another process at once.
 
-They lie in a small directory in memory (never on the data disk), found from the data folder alone. The service's side
-is :class:`Progress`; ``health`` and ``status`` use :func:`read`, :func:`read_status` and :func:`data_dir_of`. This
-module must import nothing heavy: ``health`` is started again and again on small machines.
+They lie in a small directory in memory (never on the data disk), found from the data folder alone. This is the
+service's side; :mod:`edge_service.adapters.progress.asked` is that of ``health`` and ``status``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
-import stat
 import threading
 import time
+from typing import TYPE_CHECKING
 
-from edge_service.errors import EdgeServiceError
+from edge_service.adapters.progress.asked import silent
+from edge_service.adapters.progress.place import (
+    MARKS,
+    STATUS,
+    bases,
+    boot_id,
+    born,
+    folder_name,
+    is_private,
+    pointer_name,
+)
 
-TYPE_CHECKING = False  # typing costs more than all the rest of this module
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 log = logging.getLogger(__name__)
-
-_MARKS = "progress.json"
-_STATUS = "status.json"
-_MOST_BYTES = 1_000_000
-
-
-class NotRunningError(EdgeServiceError):
-    """No service that works on this data folder was found; ``message`` says why."""
 
 
 class _Loop:
@@ -65,6 +64,7 @@ class Progress:
         self._folder: str | None = None
         self._pointer: str | None = None
         self._started = 0.0
+        self._complained = False
 
     def start(self) -> None:
         """Make the directory and tell where it is for this file of settings. Without one the service runs all the
@@ -72,18 +72,18 @@ class Progress:
         """
         self._started = time.time()
         owner = os.stat(self._data_dir).st_uid
-        for base in _bases():
-            folder = os.path.join(base, _folder_name(self._data_dir, owner))
+        for base in bases():
+            folder = os.path.join(base, folder_name(self._data_dir, owner))
             try:
                 _make_private(folder)
                 if self._config is not None:
-                    self._pointer = os.path.join(base, _pointer_name(self._config, os.geteuid()))
+                    self._pointer = os.path.join(base, pointer_name(self._config, os.geteuid()))
                     _replace(self._pointer, self._data_dir)
+                _replace(os.path.join(folder, MARKS), json.dumps(self._marks()))
             except OSError as error:
                 log.debug("no progress marks in %s: %s", base, error)
                 continue
             self._folder = folder
-            self.write()
             return
         log.warning("no place in memory for progress marks: `edge-service health` cannot see this service")
 
@@ -142,18 +142,18 @@ class Progress:
 
     def write(self) -> None:
         """Put the marks where ``health`` looks."""
-        self._put(_MARKS, self._marks())
+        self._put(MARKS, self._marks())
 
     def write_status(self, status: Mapping[str, object]) -> None:
         """Put what ``edge-service status`` shows ({info, state, link, cameras}) where it looks."""
-        self._put(_STATUS, status)
+        self._put(STATUS, status)
 
     def stop(self) -> None:
         """Remove all traces."""
         folder, pointer, self._folder, self._pointer = self._folder, self._pointer, None, None
         if folder is None:
             return
-        paths = [os.path.join(folder, _MARKS), os.path.join(folder, _STATUS), *([pointer] if pointer else [])]
+        paths = [os.path.join(folder, MARKS), os.path.join(folder, STATUS), *([pointer] if pointer else [])]
         for path in paths:
             _remove(os.unlink, path)
         _remove(os.rmdir, folder)
@@ -173,108 +173,30 @@ class Progress:
             }
         return {
             "pid": os.getpid(),
-            "born": _born(os.getpid()),
-            "boot_id": _boot_id(),
+            "born": born(os.getpid()),
+            "boot_id": boot_id(),
             "started_at": self._started,
             "loops": loops,
         }
 
     def _put(self, name: str, value: Mapping[str, object]) -> None:
+        """What cannot be written (a full memory disk, a folder that somebody else took) is no reason to end a service
+        that works: ``health`` misses the marks then and says so.
+        """
         if self._folder is None:
             return
         try:
-            _replace(os.path.join(self._folder, name), json.dumps(value))
-        except FileNotFoundError:  # swept away by somebody who tidies up: make it anew
-            _make_private(self._folder)
-            _replace(os.path.join(self._folder, name), json.dumps(value))
-
-
-def silent(marks: Mapping[str, object], now: float) -> list[str]:
-    """A sentence for each loop of ``marks`` that at ``now`` (monotonic) was silent for longer than it may be."""
-    loops = marks["loops"]
-    assert isinstance(loops, dict)  # noqa: S101 - what write() wrote
-    sentences = []
-    for name, loop in loops.items():
-        quiet_s = now - loop["at"]
-        if not loop["waiting"] and quiet_s > loop["allowed_s"]:
-            sentences.append(f"{name} made no progress for {quiet_s:.0f} s (allowed: {loop['allowed_s']:.0f} s)")
-    return sentences
-
-
-def read(data_dir: str | os.PathLike[str]) -> dict[str, object]:
-    """The marks of the service that runs on this data folder. Raises NotRunningError."""
-    marks = _find(data_dir, _MARKS)
-    pid = marks.get("pid")
-    if not isinstance(pid, int) or marks.get("boot_id") != _boot_id() or marks.get("born") != _born(pid):
-        raise NotRunningError("the service has ended without a goodbye")
-    return marks
-
-
-def read_status(data_dir: str | os.PathLike[str]) -> dict[str, object]:
-    """What the running service last told about itself. Raises NotRunningError."""
-    read(data_dir)
-    return _find(data_dir, _STATUS)
-
-
-def data_dir_of(config: str | os.PathLike[str]) -> str:
-    """The data folder of the service that was started with this file of settings. Raises NotRunningError."""
-    path = os.path.realpath(config)
-    prefix = _pointer_name(path, "")
-    for base in _bases():
-        for name in sorted(entry for entry in os.listdir(base) if entry.startswith(prefix)):
-            pointer = os.path.join(base, name)
             try:
-                facts = os.lstat(pointer)
-                data_dir = _read_own(pointer)
-                owner = os.stat(data_dir).st_uid
-            except OSError:
-                continue  # it ended meanwhile, or is not for us to read
-            if stat.S_ISREG(facts.st_mode) and facts.st_uid in (0, os.geteuid(), owner):
-                return data_dir
-    raise NotRunningError(f"no service runs with {path}")
-
-
-def _find(data_dir: str | os.PathLike[str], name: str) -> dict[str, object]:
-    path = os.path.realpath(data_dir)
-    try:
-        owner = os.stat(path).st_uid
-    except OSError as error:
-        raise NotRunningError(f"there is no data folder {path}") from error
-    for base in _bases():
-        folder = os.path.join(base, _folder_name(path, owner))
-        try:
-            facts = os.lstat(folder)
-            if not _is_private(facts) or facts.st_uid not in (0, owner, os.geteuid()):
-                continue
-            found = json.loads(_read_own(os.path.join(folder, name)))
-        except FileNotFoundError:
-            continue
-        except PermissionError as error:
-            raise NotRunningError(f"{folder} is not ours to read: ask as the service's user") from error
-        except (OSError, ValueError) as error:
-            raise NotRunningError(f"the marks in {folder} cannot be read: {error}") from error
-        if isinstance(found, dict):
-            return found
-    raise NotRunningError(f"no service runs on {path}")
-
-
-def _bases() -> Iterator[str]:
-    """Folders in memory that may hold the marks, best first; the same for the service and whoever asks."""
-    for base in ("/dev/shm", os.environ.get("XDG_RUNTIME_DIR"), os.environ.get("TMPDIR"), "/tmp"):  # noqa: S108 - the directory inside is private and checked
-        if base and os.path.isdir(base):
-            yield base
-
-
-def _folder_name(data_dir: str, owner: int) -> str:
-    return f"edge_service-{owner}-{hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]}"
-
-
-def _pointer_name(config: str, user: int | str) -> str:
-    return f"edge_service-of-{hashlib.sha256(os.fsencode(config)).hexdigest()[:16]}-{user}"
-
-
-def _is_private(facts: os.stat_result) -> bool:
-    return stat.S_ISDIR(facts.st_mode) and not stat.S_IMODE(facts.st_mode) & 0o077
+                _replace(os.path.join(self._folder, name), json.dumps(value))
+            except FileNotFoundError:  # swept away by somebody who tidies up: make it anew
+                _make_private(self._folder)
+                _replace(os.path.join(self._folder, name), json.dumps(value))
+        except OSError as error:
+            level = logging.DEBUG if self._complained else logging.WARNING
+            self._complained = True
+            log.log(level, "`edge-service health` sees old marks, new ones cannot be written: %s", error)
+            return
+        self._complained = False
 
 
 def _make_private(folder: str) -> None:
@@ -283,7 +205,7 @@ def _make_private(folder: str) -> None:
         os.mkdir(folder, 0o700)
     except FileExistsError:
         facts = os.lstat(folder)
-        if not _is_private(facts) or facts.st_uid != os.geteuid():
+        if not is_private(facts) or facts.st_uid != os.geteuid():
             raise PermissionError(f"{folder} is not ours") from None
 
 
@@ -292,18 +214,12 @@ def _replace(path: str, text: str) -> None:
     _remove(os.unlink, temporary)
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        os.write(handle, text.encode())
+        left = memoryview(text.encode())
+        while left:
+            left = left[os.write(handle, left) :]
     finally:
         os.close(handle)
     os.rename(temporary, path)
-
-
-def _read_own(path: str) -> str:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        return os.read(handle, _MOST_BYTES).decode()
-    finally:
-        os.close(handle)
 
 
 def _remove(how: Callable[[str], None], path: str) -> None:
@@ -313,18 +229,3 @@ def _remove(how: Callable[[str], None], path: str) -> None:
         pass
     except OSError as error:
         log.debug("%s stays: %s", path, error)
-
-
-def _boot_id() -> str:
-    try:
-        return _read_own("/proc/sys/kernel/random/boot_id").strip()
-    except OSError:
-        return ""
-
-
-def _born(pid: int) -> str:
-    """When the process began, in the kernel's ticks: tells a process from a later one with its number; "" for none."""
-    try:
-        return _read_own(f"/proc/{pid}/stat").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
