@@ -9,7 +9,6 @@ glibc nothing is done.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import logging
 import platform
 

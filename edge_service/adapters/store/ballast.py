@@ -66,7 +66,12 @@ class Ballast:
 
     def no_room(self) -> bool:
         """Whether a reserve is given up and the disk has no room to write it again."""
-        return self.missing and not self.restore() and self.free_bytes() < 2 * BALLAST_BYTES
+        if not self.missing or self.restore():
+            return False
+        try:
+            return self.free_bytes() < 2 * BALLAST_BYTES
+        except OSError:
+            return False  # a disk that is gone is no full one: the write that follows says so
 
     def _write(self, path: Path, size: int, room: int) -> bool:
         """Real bytes, synced: a sparse file would hold no room."""
@@ -90,7 +95,7 @@ class Ballast:
         return True
 
     def free_bytes(self) -> int:
-        """What an ordinary user may still write on this disk."""
+        """What an ordinary user may still write on this disk. Raises OSError."""
         found = os.statvfs(self._folder)
         return found.f_bavail * found.f_frsize
 

@@ -288,6 +288,8 @@ class Frames:
     def _drop(self, frame_ids: Sequence[int], reason: str) -> list[Frame]:
         chosen = [one for one in (self.find(frame_id) for frame_id in frame_ids) if one is not None]
         chosen = [one for one in chosen if one.state.value == "pending"]
+        if not chosen:
+            return []
         for frame in chosen:
             self._files.remove(frame.file)
         lost = set(self._writer.do(lambda connection: moves.lose(connection, [one.id for one in chosen], reason)))

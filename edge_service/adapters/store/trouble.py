@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from edge_service.adapters.store.connect import disk_problem, translated
+from edge_service.adapters.store.connect import DatabaseBrokenError, disk_problem, translated
 from edge_service.errors import EdgeServiceError, PersonNeededError
 
 if TYPE_CHECKING:
@@ -44,12 +44,15 @@ class Trouble:
             self.code, self.message = error.code, error.message
 
     def probe(self, try_database: Callable[[], None]) -> bool:
-        """Write and sync a file, and the database; True when both work again."""
+        """Write and sync a file, and the database; True when both work again. Raises DatabaseBrokenError."""
         try:
             self._try_file()
             try_database()
         except (SQLAlchemyError, OSError, EdgeServiceError) as error:
-            self.failed(translated(error))
+            ours = translated(error)
+            if isinstance(ours, DatabaseBrokenError):
+                raise ours from error
+            self.failed(ours)
             return False
         with self._lock:
             _log.info("the disk takes what is written again")

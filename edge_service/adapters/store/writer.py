@@ -72,13 +72,19 @@ class Writer:
         self.busy_since: float | None = None
 
     def start(self) -> None:
-        """Begin to take changes; once more after the thread has ended (another database was put in place)."""
+        """Begin to take changes; once more after the thread has ended (another database was put in place).
+
+        Raises as reading does: PersonNeededError(disk_full, disk_error), DatabaseBrokenError.
+        """
         if self._thread.ident is not None:
             self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         # never the last connection goes while the store is open: the next one would read the log from its file, and
         # with it a commit that failed to sync
-        self._anchor = self._engine.connect()
-        self._anchor.exec_driver_sql("SELECT count(*) FROM sqlite_schema").all()
+        try:
+            self._anchor = self._engine.connect()
+            self._anchor.exec_driver_sql("SELECT count(*) FROM sqlite_schema").all()
+        except SQLAlchemyError as error:
+            raise translated(error) from error
         self._open = True
         self._thread.start()
 

@@ -1,0 +1,44 @@
+"""What the disk refuses comes out as an error of ours, whichever part of the store meets it first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_service.adapters.store.ballast import Ballast
+from edge_service.adapters.store.connect import DatabaseBrokenError, engine_for
+from edge_service.adapters.store.trouble import Trouble
+from edge_service.adapters.store.writer import Writer
+from edge_service.errors import PersonNeededError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_writer_that_cannot_begin_says_why(tmp_path: Path) -> None:
+    engine = engine_for(tmp_path / "gone" / "edge_service.db")
+    writer = Writer(engine, Ballast(tmp_path), Trouble(tmp_path), on_death=lambda _error: None)
+    with pytest.raises(PersonNeededError) as told:
+        writer.start()
+    assert told.value.code == "disk_error"
+    writer.close()
+    engine.dispose()
+
+
+def test_a_probe_that_finds_the_database_damaged_does_not_keep_it_to_itself(tmp_path: Path) -> None:
+    path = tmp_path / "edge_service.db"
+    path.write_bytes(b"no database" * 1000)
+    engine = engine_for(path)
+
+    def try_database() -> None:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA user_version")
+
+    with pytest.raises(DatabaseBrokenError):
+        Trouble(tmp_path).probe(try_database)
+    engine.dispose()
+
+
+def test_a_disk_that_is_gone_is_not_taken_for_a_full_one(tmp_path: Path) -> None:
+    assert not Ballast(tmp_path / "gone").no_room()
