@@ -131,14 +131,15 @@ class Manifests:
         for outcome in outcomes:
             letter = self._out.pop(outcome.frame_id)
             key = (letter.day.camera, letter.day.date)
+            self._open.add(key)  # until it is known to be stored: an unknown end means once more
             if outcome.receipt is not None and outcome.receipt.content_hash == letter.content_hash:
                 self._remember(letter, _Sent(letter.revision, letter.content_hash, letter.marker), now)
                 self._open.discard(key)
+                self._changed.discard(key)
                 _log.info("the manifest %s is stored", letter.path)
                 size += letter.bytes
             elif outcome.taken:
                 self._remember(letter, _Sent(letter.revision, "", ""), now)
-                self._open.add(key)
             elif outcome.bad is not None:
                 self._given_up.add(key)
                 _log.warning("the manifest %s cannot be stored: %s", letter.path, outcome.bad)
@@ -207,11 +208,11 @@ class Manifests:
             self._open.discard(key)
             return None
         data, frames = text_of(self._ledger, self._history, day, now)
-        self._changed.discard(key)
         digest = content_hash(data)
         # details that were let go are no change of the day
         if sent is not None and sent.content_hash and (sent.content_hash == digest or frames < stands.sums.kept):
             self._open.discard(key)
+            self._changed.discard(key)
             return None
         revision = sent.revision + 1 if sent is not None else 1
         path = path_of(terms.folder, terms.node, camera, at, revision)

@@ -16,7 +16,7 @@ from edge_service.batching import Pace
 from edge_service.errors import TryAgainError
 from edge_service.explain import Question, explain
 from edge_service.fates import Fate, Run
-from edge_service.frame import NewFrame, Picture
+from edge_service.frame import NewFrame, Picture, Receipt
 from edge_service.housekeeping import Housekeeping
 from edge_service.lane import Clocks, Lane
 from edge_service.manifest import Day
@@ -200,6 +200,30 @@ def test_a_frame_that_verify_sent_again_makes_a_second_manifest_and_only_one(sce
     first, second = scene.lines(FIRST), scene.lines(SECOND)
     assert first[-1] == second[-1]
     assert first[0]["delivered_at"] != second[0]["delivered_at"]
+
+
+@pytest.mark.parametrize("receipt", [False, True], ids=["no answer", "another hash"])
+def test_a_manifest_whose_end_is_unknown_is_sent_again_soon(scene: Scene, *, receipt: bool) -> None:
+    scene.evening()
+    scene.go_to(EVENING + 6 * SLOT - timedelta(minutes=1))
+    scene.run(30)
+    other = Receipt(-1, FIRST, "r1", "0" * 64, scene.watch.now())
+    scene.remote.special[-1] = Outcome(-1, receipt=other) if receipt else Outcome(-1, again=2.0)
+    scene.run(150)
+    assert scene.remote.special == {}
+    assert scene.manifests() == [FIRST]
+
+
+def test_what_changed_is_not_forgotten_when_its_manifest_does_not_get_through(scene: Scene) -> None:
+    scene.evening()
+    scene.go_to(EVENING + 6 * SLOT)
+    scene.run(120)
+    [healed] = scene.store.frames.requeue([1])
+    del scene.remote.files[healed.path]
+    scene.remote.special[-2] = Outcome(-2, again=2.0)
+    scene.run(150)
+    assert scene.remote.special == {}
+    assert scene.manifests() == [FIRST, SECOND]
 
 
 def test_a_name_that_is_taken_by_other_content_leads_to_the_next_revision(scene: Scene) -> None:
