@@ -63,6 +63,10 @@ class Claims:
             return None
         return Outgoing(frame, data, maybe_there=frame.maybe_there)
 
+    def doubt(self) -> None:
+        """The run is cut off from our side: whatever is out may have been stored."""
+        self._out = {frame_id: replace(frame, maybe_there=True) for frame_id, frame in self._out.items()}
+
     def give_back(self) -> None:
         """Uploading back to pending; what the spool's disk refuses now is given back at a later call.
 
@@ -77,7 +81,7 @@ class Claims:
         self._owed.clear()
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[Frame]:
-        """Record each outcome its own way; returns the frames that were delivered."""
+        """Record each outcome its own way; returns the frames that were delivered. What cannot be recorded stays out."""
         receipts: list[Receipt] = []
         frames: list[Frame] = []
         for outcome in outcomes:
@@ -88,8 +92,6 @@ class Claims:
             else:
                 self._settle_one(outcome, frame)
         if receipts:
-            # if the disk refuses the receipts, the frames go back as perhaps stored
-            self._out.update((frame.id, replace(frame, maybe_there=True)) for frame in frames)
             self._store.delivered(receipts)
             for frame in frames:
                 self._end(frame)
@@ -99,7 +101,6 @@ class Claims:
         if outcome.bad is not None:
             self._set_aside(frame, outcome.bad)
             return
-        del self._out[frame.id]
         if outcome.taken:
             self._rename(frame)
             self._store.release([frame.id], maybe_there=False)
@@ -110,6 +111,7 @@ class Claims:
             # an unknown end (or another hash than ours): looked at before it is sent again
             after = backoff.RETRY.cap_s if outcome.again is None else outcome.again
             self._store.release([frame.id], retry_at=self._now() + timedelta(seconds=after))
+        del self._out[frame.id]
 
     def _rename(self, frame: Frame) -> None:
         base, number = self._names.get(frame.id) or self._first_name(frame)

@@ -150,14 +150,8 @@ class Lane:
         since, size_sent = self._clocks.monotonic(), 0
         try:
             for outcomes in self._destination.deliver(self._pieces()):
-                self._progress()
-                size = self._settle(outcomes)
+                size, since = self._take_up(outcomes, since)
                 size_sent += size
-                at = self._clocks.monotonic()
-                self._speed.note(size, at - since)
-                self._sizing.settled([outcome.frame_id for outcome in outcomes if outcome.receipt], at)
-                since = at
-                self._tidy()
         except (TryAgainError, PersonNeededError) as error:
             return self._wait_after(error)
         finally:
@@ -166,6 +160,19 @@ class Lane:
             self._sizing.forget()
         # without progress never spin, whatever the destination says
         return 0.0 if size_sent or self._claims.settled else backoff.RETRY.delay(1, self._clocks.chance())
+
+    def _take_up(self, outcomes: Sequence[Outcome], since: float) -> tuple[int, float]:
+        """Record what became known and learn from it; returns the bytes delivered, and the moment."""
+        self._progress()
+        try:
+            size, at = self._settle(outcomes), self._clocks.monotonic()
+            self._speed.note(size, at - since)
+            self._sizing.settled([outcome.frame_id for outcome in outcomes if outcome.receipt], at)
+            self._tidy()
+        except (TryAgainError, PersonNeededError):
+            self._claims.doubt()  # the spool's disk: the run ends here, and with it the calls that are under way
+            raise
+        return size, at
 
     def _collecting(self) -> float | None:
         """0.0 when frames are due and were collected long enough, seconds until then, None when nothing is due."""

@@ -92,6 +92,7 @@ class MemoryStore:
         self.reasons: dict[int, str] = {}
         self.commits = 0
         self.refuse_receipts: list[Exception] = []
+        self.refuse_release: list[Exception] = []
 
     def add(self, data: bytes, *, at: datetime = START, camera: str = "porch", path: str | None = None) -> Frame:
         number = len(self.frames) + 1
@@ -136,6 +137,8 @@ class MemoryStore:
         return [self._set(f.id, state=State.UPLOADING, attempts=f.attempts + 1) for f in still]
 
     def release(self, frame_ids: Iterable[int], *, retry_at: datetime | None = None, maybe_there: bool = True) -> None:
+        if self.refuse_release:
+            raise self.refuse_release.pop()
         for frame_id in frame_ids:
             if self.frames[frame_id].state is State.UPLOADING:
                 self._set(frame_id, state=State.PENDING, maybe_there=maybe_there)

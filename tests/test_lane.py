@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,7 +12,12 @@ from edge_service.batching import Pace
 from edge_service.errors import PersonNeededError, TryAgainError
 from edge_service.ports import Outcome
 from edge_service.retention import SpoolLimits
-from tests.delivery_kit import START, Bench
+from tests.delivery_kit import START, Bench, ScriptedDestination
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from edge_service.ports import Outgoing
 
 
 def test_a_kept_frame_is_delivered_with_receipt_and_reported() -> None:
@@ -333,6 +339,38 @@ def test_a_spool_that_cannot_be_written_holds_delivery_back_and_nothing_is_lost(
     assert bench.states_said()[0] == "blocked"
     assert bench.store.states() == ["delivered"]
     assert len(bench.remote.files) == 1
+
+
+def test_an_outcome_that_cannot_be_recorded_leaves_no_frame_behind() -> None:
+    bench = Bench()
+    bench.store.add(b"a")
+    bench.store.add(b"b")
+    bench.remote.special[1] = Outcome(1, taken=True)
+    bench.store.refuse_release = [PersonNeededError("disk full", code="disk_full")]
+    bench.run(120)
+    assert bench.store.states() == ["delivered"] * 2
+    assert len(bench.remote.files) == 2
+
+
+class _Hasty(ScriptedDestination):
+    """Has all pieces under way before it tells of the first."""
+
+    def deliver(self, pieces: Iterable[Sequence[Outgoing]]) -> Iterator[Sequence[Outcome]]:
+        yield from list(super().deliver(pieces))
+
+
+def test_what_was_under_way_when_the_spool_refused_a_receipt_is_looked_for() -> None:
+    bench = Bench()
+    bench.remote = _Hasty(bench.watch)
+    bench.lane.use(bench.remote, Pace(batch_seconds=0.0, max_bytes_per_second=4000))
+    for _ in range(3):
+        bench.store.add(bytes(1900))
+    bench.store.refuse_receipts = [PersonNeededError("disk full", code="disk_full")]
+    bench.lane.step()
+    assert bench.remote.pieces == [[1, 2], [3]]
+    bench.run(120)
+    assert bench.store.states() == ["delivered"] * 3
+    assert sorted(bench.remote.looked) == [1, 2, 3]
 
 
 def test_a_destination_closed_for_another_one_is_no_trouble() -> None:
