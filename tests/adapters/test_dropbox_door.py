@@ -108,6 +108,11 @@ def test_passing_trouble_is_to_be_tried_again(error: BaseException, code: str) -
         ("", b'{"error":{"reason":{".tag":"too_many_requests"},"retry_after":300}}', 300, TryAgainError),
         ("2", b'{"error":{"reason":{".tag":"too_many_write_operations"},"retry_after":1}}', 2, WriteBusyError),
         ("999999", b"", 3600, TryAgainError),
+        ("", b'{"error":{"reason":{".tag":"too_many_requests"},"retry_after":1e30}}', 3600, TryAgainError),
+        ("", b'{"error":{"reason":{".tag":"too_many_requests"},"retry_after":Infinity}}', 3600, TryAgainError),
+        ("nan", b'{"error":{"reason":{".tag":"too_many_requests"},"retry_after":NaN}}', 0.2, TryAgainError),
+        ("0", b'{"error":{"reason":{".tag":"too_many_requests"},"retry_after":0}}', 0.2, TryAgainError),
+        ("-3", b"", 0.2, TryAgainError),
     ],
 )
 @pytest.mark.parametrize("error", [exceptions.RateLimitError("r"), ValueError("int"), AssertionError()])

@@ -279,6 +279,15 @@ def test_a_long_pause_goes_to_the_lane(node: Node) -> None:
     assert node.emulator.violations == []
 
 
+def test_looks_that_are_put_off_without_end_are_the_lane_s_business_at_last(node: Node) -> None:
+    order = node.emulator.order("rate_limit", route="files/get_metadata", retry_after=0, times=None)
+    outcomes, trouble = _run(node, [outgoing(o.frame.id, o.data, maybe_there=True) for o in _frames(3)])
+    assert outcomes == []
+    assert isinstance(trouble, TryAgainError)
+    assert trouble.code == "rate_limited"
+    assert order.struck < 60
+
+
 def test_damaged_bytes_are_sent_again(node: Node) -> None:
     node.emulator.order("content_hash_mismatch", route="files/upload_session/append_batch", times=2)
     assert all(o.receipt for o in node.send(_frames(5)))

@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 _DEFAULT_RETRY_AFTER = 5.0
 """What the SDK waits when a 429 names no time [sdk]."""
+_SHORTEST_RETRY_AFTER = 0.2
+"""A 429 that names 0 seconds is no invitation to storm."""
 _LONGEST_RETRY_AFTER = 3600.0
 _STRANGE = (AssertionError, ValueError, KeyError, AttributeError, TypeError, ValidationError)
 
@@ -95,10 +97,10 @@ def _rate_limited(about: _About) -> TryAgainError:
     try:
         said = json.loads(about.call.body_start)["error"]
         reason = said["reason"][".tag"]
-        after = max(after or 0.0, float(said.get("retry_after", 0)))
+        after = _bounded(max(after or 0.0, float(said.get("retry_after", 0))))
     except (ValueError, KeyError, TypeError):
         pass  # the text form: the header alone counts
-    after = _DEFAULT_RETRY_AFTER if after is None else after
+    after = _DEFAULT_RETRY_AFTER if after is None else max(after, _SHORTEST_RETRY_AFTER)
     kind = WriteBusyError if reason == "too_many_write_operations" else TryAgainError
     return kind(f"Dropbox asks to wait {after:g} s{about.request}", code="rate_limited", after=after)
 
@@ -108,9 +110,14 @@ def _seconds(text: str) -> float | None:
     if not text:
         return None
     try:
-        return min(max(0.0, float(text)), _LONGEST_RETRY_AFTER)
+        return _bounded(float(text))
     except ValueError:
         return _DEFAULT_RETRY_AFTER
+
+
+def _bounded(seconds: float) -> float:
+    """What can be waited for, also of a number that is none or endless."""
+    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER)
 
 
 def _by_type(error: BaseException, about: _About) -> Exception | None:

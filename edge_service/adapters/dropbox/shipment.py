@@ -51,11 +51,14 @@ class _Job:
 
 @dataclass(slots=True)
 class _Search:
-    """A piece with frames in doubt: ``rest`` is what of it may have to travel, by frame id."""
+    """A piece with frames in doubt: ``rest`` is what of it may have to travel, by frame id; ``put_off`` counts looks
+    that Dropbox put off in a row.
+    """
 
     rest: dict[int, Outgoing]
     unseen: deque[Outgoing]
     looking: int = 0
+    put_off: int = 0
 
 
 @dataclass(slots=True)
@@ -211,16 +214,19 @@ class Shipment:
         search.looking -= 1
         self._work.looking -= 1
         known: list[Outcome] = []
-        if end.error is None and end.value is None:
-            self._work.absent.add(out.frame.id)
-        elif end.error is None:
-            known.append(end.value)
-            del search.rest[out.frame.id]
-        elif isinstance(end.error, TryAgainError) and end.error.code == "rate_limited":
-            search.unseen.append(out)
+        if end.error is None:
+            search.put_off = 0
+            if end.value is None:
+                self._work.absent.add(out.frame.id)
+            else:
+                known.append(end.value)
+                del search.rest[out.frame.id]
         else:
-            self._fail(end.error)
             search.unseen.append(out)
+            search.put_off += 1
+            held = isinstance(end.error, TryAgainError) and end.error.code == "rate_limited"
+            if not held or search.put_off >= _TRIES * LOOKERS:
+                self._fail(end.error)
         if not search.unseen and not search.looking:
             self._work.searches.remove(search)
             self._queue(list(search.rest.values()))
