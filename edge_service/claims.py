@@ -81,7 +81,7 @@ class Claims:
         self._owed.clear()
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[Frame]:
-        """Record each outcome its own way; returns the frames that were delivered. What cannot be recorded stays out."""
+        """Record each outcome its own way; returns the frames delivered. What cannot be recorded stays out."""
         receipts: list[Receipt] = []
         frames: list[Frame] = []
         for outcome in outcomes:

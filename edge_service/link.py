@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from edge_service.errors import PersonNeededError
 from edge_service.moments import from_ms, to_ms
 
 if TYPE_CHECKING:
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 
 UNLINKED, LINKING, LINKED, NOT_NEEDED = "unlinked", "linking", "linked", "not_needed"
 REFRESH_FAILING, REVOKED, SCOPE_MISSING, APP_INVALID = "refresh_failing", "revoked", "scope_missing", "app_invalid"
+
+WORDS = {
+    UNLINKED: "Not linked to Dropbox.",
+    LINKED: "Linked to Dropbox.",
+    REFRESH_FAILING: "The sign-in cannot be renewed at the moment; it is tried again.",
+    REVOKED: "Dropbox does not accept the sign-in any more: sign in again.",
+    APP_INVALID: "Dropbox does not know this app key, or its secret is wrong: correct them, sign in again.",
+    SCOPE_MISSING: "A permission is missing: tick it in the app's console at Dropbox, then sign in again.",
+}
+"""What each state means, for people."""
 
 MUST_SCOPES = ("files.content.write",)
 """Without these nothing can be delivered: the sign-in is refused."""
@@ -189,6 +200,13 @@ class SignIn:
         redirect = Attempt(**found["redirect"]) if found["redirect"] else None
         opened_at, asked = from_ms(found["opened_at"]), tuple(found.get("asked", ()))
         return cls(found["key"], found["app_key"], opened_at, Attempt(**found["code"]), redirect, asked)
+
+
+def trouble_of(state: str) -> PersonNeededError | None:
+    """The error that a stored state stands for, None for one that lets calls be tried."""
+    if state in (REVOKED, APP_INVALID, SCOPE_MISSING):
+        return PersonNeededError(WORDS[state], code=state)
+    return None
 
 
 def shown_state(stored: str, *, sign_in_open: bool) -> str:

@@ -64,7 +64,8 @@ class _Token:
     def spoiled(self, token: str) -> None:
         raise PersonNeededError(f"a token of {len(token)} letters was not accepted", code="revoked")
 
-    def refused(self, error: PersonNeededError) -> None:
+    def refused(self, token: str, error: PersonNeededError) -> None:
+        del token
         raise error
 
 

@@ -169,6 +169,27 @@ def test_no_network_is_no_trouble_of_the_link(node: Node) -> None:
     assert node.reports == []
 
 
+@pytest.mark.parametrize("kind", ["reset", "hang"])
+def test_a_line_that_breaks_in_a_refresh_is_no_trouble_of_the_link(node: Node, kind: str) -> None:
+    grant = node.link()
+    node.tokens.spoiled(grant.access_token)
+    node.emulator.order(kind, route="oauth2/token", delay=0.2 if kind == "hang" else 0.0)
+    with pytest.raises(TryAgainError) as caught:
+        node.tokens.access()
+    assert caught.value.code == "reset"
+    assert node.reports == []
+
+
+def test_an_untrusted_answer_is_no_trouble_of_the_link(node: Node) -> None:
+    grant = node.link()
+    node.tokens.spoiled(grant.access_token)
+    node.connections._ca_file = None
+    with pytest.raises(TryAgainError) as caught:
+        node.tokens.access()
+    assert caught.value.code == "tls"
+    assert node.reports == []
+
+
 def test_without_a_link_one_is_needed(node: Node) -> None:
     with pytest.raises(PersonNeededError) as caught:
         node.tokens.access()
@@ -181,6 +202,24 @@ def test_another_app_key_unlinks(node: Node) -> None:
     node.app = AppKeys("anotherkey")
     assert node.tokens.reload().state == "unlinked"
     assert node.memory.values == {}
+
+
+def test_a_refresh_between_another_app_key_and_its_taking_up_asks_nothing_and_tells_nothing(node: Node) -> None:
+    grant = node.link()
+    node.tokens.spoiled(grant.access_token)
+    node.app = AppKeys("anotherkey")
+    with pytest.raises(PersonNeededError) as caught:
+        node.tokens.access()
+    assert caught.value.code == "link_needed"
+    assert node.reports == []
+    assert _token_requests(node) == 0
+
+
+def test_another_app_key_unlinks_also_while_the_disk_is_full(node: Node) -> None:
+    node.link()
+    node.memory.full = True
+    node.app = AppKeys("anotherkey")
+    assert node.tokens.reload().state == "unlinked"
 
 
 @pytest.mark.parametrize("outdated", [False, True])
@@ -241,12 +280,30 @@ def test_unlink_revokes_at_dropbox_and_forgets(node: Node) -> None:
     assert not node.tokens.unlink()
 
 
+def test_unlink_revokes_also_with_an_access_token_past_its_life(node: Node) -> None:
+    grant = node.link()
+    node.emulator.expire_tokens()
+    assert node.tokens.unlink()
+    assert not grant.alive
+
+
 def test_unlink_works_without_the_network(node: Node) -> None:
     node.link()
     node.emulator.pause()
     assert not node.tokens.unlink()
     node.emulator.resume()
     assert node.memory.values == {}
+
+
+def test_what_an_old_link_was_refused_is_no_trouble_of_the_new_one(node: Node) -> None:
+    old = node.link().access_token
+    new = node.link().access_token
+    for code in ("revoked", "scope_missing"):
+        node.tokens.refused(old, PersonNeededError("files.content.write is not granted", code=code))
+    assert node.reports == []
+    assert node.tokens.access() == new
+    node.tokens.refused(new, PersonNeededError("files.content.write is not granted", code="scope_missing"))
+    assert [report.state for report in node.reports] == ["scope_missing"]
 
 
 def test_the_daily_check_finds_a_dead_link_before_the_next_frame_does(node: Node) -> None:
@@ -350,6 +407,19 @@ def test_a_sign_in_ends_after_fifteen_minutes(node: Node) -> None:
     with pytest.raises(PersonNeededError) as caught:
         node.sign_ins.finish_code(code)
     assert caught.value.code == "no_sign_in"
+
+
+def test_a_disk_that_refuses_keeps_no_sign_in_open(node: Node) -> None:
+    first = node.sign_ins.begin(None)
+    node.memory.full = True
+    node.skew = timedelta(minutes=16)
+    assert node.sign_ins.current() is None
+    node.memory.full, node.skew = False, timedelta(0)
+    sign_in = node.sign_ins.begin(None)
+    assert sign_in != first
+    node.memory.full = True
+    node.sign_ins.close()
+    assert node.sign_ins.current() is None
 
 
 def test_a_used_or_wrong_code_is_expired_and_the_sign_in_stays_open(node: Node) -> None:

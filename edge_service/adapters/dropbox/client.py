@@ -43,8 +43,8 @@ class AccessTokens(Protocol):
     def spoiled(self, token: str) -> None:
         """Dropbox did not accept this token: the next ``access`` must bring another."""
 
-    def refused(self, error: PersonNeededError) -> None:
-        """A call showed that the link itself is broken."""
+    def refused(self, token: str, error: PersonNeededError) -> None:
+        """A call with this token showed that the link itself is broken."""
 
 
 class DropboxClient:
@@ -99,11 +99,12 @@ class DropboxClient:
             return self._attempt(work, token, size)
         except ExpiredTokenError:
             self._tokens.spoiled(token)
+        token = self._token()
         try:
-            return self._attempt(work, self._token(), size)
+            return self._attempt(work, token, size)
         except ExpiredTokenError as error:
             gone = PersonNeededError("Dropbox does not accept this sign-in any more", code="revoked")
-            self._tokens.refused(gone)
+            self._tokens.refused(token, gone)
             raise gone from error
 
     def _token(self) -> str:
@@ -130,7 +131,7 @@ class DropboxClient:
             if isinstance(found, TryAgainError) and found.code == "rate_limited":
                 self._pauses.note(found.after or 0.0, commits_only=isinstance(found, WriteBusyError))
             if isinstance(found, PersonNeededError) and found.code in ("revoked", "scope_missing"):
-                self._tokens.refused(found)
+                self._tokens.refused(token, found)
             raise found from error
         if size >= _MEASURED_FROM:
             self._speed.note(size, self._monotonic() - begun)

@@ -103,7 +103,7 @@ class SignIns:
         """Close the open sign-in, if any."""
         with self._lock:
             if self._current() is not None:
-                self._set(None)
+                self._end()
 
     def finish_code(self, code: str, key: str | None = None) -> LinkReport:
         """The pasted code, with the page's ``key`` if it was pasted there.
@@ -207,14 +207,21 @@ class SignIns:
             self._loaded, self._open = True, self._store.sign_in()
             self._learn(self._open.secrets() if self._open else ())
         if self._open is not None and not self._open.open_at(self._now()):
-            self._set(None)
+            self._end()
         return self._open
 
-    def _set(self, sign_in: SignIn | None) -> None:
-        if sign_in is not None:
-            self._learn(sign_in.secrets())
+    def _set(self, sign_in: SignIn) -> None:
+        self._learn(sign_in.secrets())
         self._store.put_sign_in(sign_in)
         self._loaded, self._open = True, sign_in
+
+    def _end(self) -> None:
+        """A disk that refuses it now keeps nothing open here; a start finds what is past its life."""
+        self._loaded, self._open = True, None
+        try:
+            self._store.put_sign_in(None)
+        except PersonNeededError as error:
+            _log.debug("an ended sign-in is not forgotten yet: %s", error.message)
 
 
 def _new(app_key: str, now: datetime, redirect_uri: str | None) -> SignIn:

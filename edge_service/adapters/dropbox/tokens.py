@@ -27,15 +27,8 @@ _log = logging.getLogger(__name__)
 TELLS_S = 300.0
 """A refused link is not asked about again before this many seconds, unless a person did something."""
 
-_AWAY = frozenset({"dns", "connect", "stopped"})
-_WORDS = {
-    links.UNLINKED: "Not linked to Dropbox.",
-    links.LINKED: "Linked to Dropbox.",
-    links.REFRESH_FAILING: "The sign-in cannot be renewed at the moment; it is tried again.",
-    links.REVOKED: "Dropbox does not accept the sign-in any more: sign in again.",
-    links.APP_INVALID: "Dropbox does not know this app key, or its secret is wrong: correct them, sign in again.",
-    links.SCOPE_MISSING: "A permission is missing: tick it in the app's console at Dropbox, then sign in again.",
-}
+_AWAY = frozenset({"dns", "connect", "tls", "timeout", "reset", "stopped"})
+"""Nobody answered: no trouble of the link."""
 
 
 class Tokens:
@@ -108,7 +101,7 @@ class Tokens:
 
     def _report(self) -> LinkReport:
         found, state = self._link, self._state
-        message = self._why or _WORDS.get(state, "")
+        message = self._why or links.WORDS.get(state, "")
         if self._trouble is not None and self._trouble.code == "secrets_unreadable":
             return LinkReport(state, self._trouble.message, problem=self._trouble.code)
         if found is None:
@@ -126,7 +119,7 @@ class Tokens:
                 return
             self._store.note(state=state)
             level = logging.INFO if state == links.LINKED else logging.WARNING
-            _log.log(level, "link: %s", _WORDS.get(state, state))
+            _log.log(level, "link: %s", links.WORDS.get(state, state))
             self._post(self._report())
 
     def _load(self) -> None:
@@ -137,7 +130,7 @@ class Tokens:
         self._clear()
         self._link, self._state = found.link, found.state
         # a refused link stays so over a restart: no storm of token tries
-        self._trouble = found.trouble or _trouble_of(found.state)
+        self._trouble = found.trouble or links.trouble_of(found.state)
         if found.link is None:
             return
         self._learn((found.link.refresh_token,))
@@ -155,8 +148,11 @@ class Tokens:
         self._why = "The app key changed, and the link belonged to the app from before: sign in to Dropbox again."
         _log.warning("%s It was %s's", self._why, link.account or "an account")
         if self._owner:
-            self._store.forget()
             self._farewell.leave(link, access)
+            try:
+                self._store.forget()
+            except PersonNeededError as error:  # of the disk; the next start finds it outdated too
+                _log.debug("not forgotten: %s", error.message)
 
     def _clear(self) -> None:
         self._link = self._access = self._trouble = None
@@ -195,7 +191,7 @@ class Tokens:
             found, trouble, app = self._link, self._trouble, self._app()
             if trouble is not None and (found is None or self._monotonic() - self._asked_at < TELLS_S):
                 raise trouble
-            if found is None:
+            if found is None or found.app_key != app.key:  # a new key that ``reload`` has not been told of yet
                 raise PersonNeededError("not linked to Dropbox", code="link_needed")
             quiet = self._quiet_until - self._monotonic()
             if quiet > 0:  # whoever waited behind the one that was told so must wait too
@@ -240,12 +236,14 @@ class Tokens:
                 self._access = None
                 self._fresh_until = self._ends = 0.0
 
-    def refused(self, error: PersonNeededError) -> None:
-        """A call showed that the link is broken although its token could be renewed."""
+    def refused(self, token: str, error: PersonNeededError) -> None:
+        """A call with ``token`` showed that the link is broken although its token could be renewed."""
         state = {"revoked": links.REVOKED, "scope_missing": links.SCOPE_MISSING}.get(error.code)
         if state is None or (state == links.SCOPE_MISSING and links.MUST_SCOPES[0] not in error.message):
             return
         with self._lock:
+            if self._access is None or self._access.token != token:
+                return  # of a link or a token from before: what comes next shows how it stands
             self._asked_at = self._monotonic()
             self._become(state, error)
 
@@ -294,15 +292,13 @@ class Tokens:
         try:
             with self._lock:
                 access = self._access
-            self._door.revoke(access or self._renew())
+            try:
+                self._door.revoke(access or self._renew())
+            except TryAgainError as error:
+                if error.code != "token":
+                    raise
+                self._door.revoke(self._renew())  # its access token is too old to end it
         except (PersonNeededError, TryAgainError) as error:
             _log.info("the link could not be revoked at Dropbox: %s", error.message)
             return False
         return True
-
-
-def _trouble_of(state: str) -> PersonNeededError | None:
-    """The error that a stored state stands for."""
-    if state in (links.REVOKED, links.APP_INVALID, links.SCOPE_MISSING):
-        return PersonNeededError(_WORDS[state], code=state)
-    return None
