@@ -53,6 +53,11 @@ def latest(interval_s: float | None) -> float:
     return RETRY_WITHIN_S if interval_s is None else min(interval_s / 2, RETRY_WITHIN_S)
 
 
+def is_late(slot_at: datetime, interval_s: float | None, now: datetime) -> bool:
+    """Whether a slot may not be tried any more at ``now``."""
+    return (now - slot_at).total_seconds() > latest(interval_s)
+
+
 def retry_at(slot_at: datetime, attempt: int, interval_s: float | None, now: datetime) -> datetime | None:
     """When a slot is tried again after its try number ``attempt`` ended at ``now``, None when it is not.
 
@@ -61,4 +66,4 @@ def retry_at(slot_at: datetime, attempt: int, interval_s: float | None, now: dat
     if attempt > len(RETRY_AFTER_S):
         return None
     at = now + timedelta(seconds=RETRY_AFTER_S[attempt - 1])
-    return at if at - slot_at <= timedelta(seconds=latest(interval_s)) else None
+    return None if is_late(slot_at, interval_s, at) else at

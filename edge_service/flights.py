@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from edge_service.course import retry_at
+from edge_service.course import is_late, retry_at
 from edge_service.fates import Fate
 from edge_service.messages import Shot, ShotDone
 
@@ -92,10 +92,15 @@ class Flights:
         self._ticker.arm(f"retry:{slot.camera}", at)
         return True
 
-    def repeat(self, name: str, course: Course) -> None:
-        """The armed repeat is due."""
-        last, course.retry = course.retry, None
-        if last is not None:
+    def repeat(self, name: str, course: Course, now: datetime) -> None:
+        """The armed repeat is due; when a stall or a sleep made it too late, the last try's fate counts."""
+        last = course.retry
+        if last is None or last.shot.slot is None:
+            return
+        if is_late(last.shot.slot.at, course.flight_interval_s, now):
+            self.give_up(name, course, now)
+        else:
+            course.retry = None
             self._start(course, Shot(name, last.shot.slot, last.shot.attempt + 1))
 
     def give_up(self, name: str, course: Course, now: datetime) -> None:

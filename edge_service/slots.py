@@ -7,10 +7,11 @@ plan, at the next start, resume or step.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from edge_service.bookkeeping import Bookkeeping
-from edge_service.course import Course, latest
+from edge_service.course import RETRY_WITHIN_S, Course, is_late
 from edge_service.fates import Fate, Slot
 from edge_service.flights import Flights
 from edge_service.ledger import TICK
@@ -136,7 +137,7 @@ class Slots:
         if course is None:
             return
         if kind == "retry":
-            self._flights.repeat(name, course)
+            self._flights.repeat(name, course, now)
             return
         at = course.next_at
         course.next_at = None
@@ -146,8 +147,8 @@ class Slots:
 
     def _due(self, name: str, course: Course, at: datetime, now: datetime) -> None:
         interval = course.plan.interval_at(at)
-        if (now - at).total_seconds() > latest(interval):
-            self._books.fill(name, course, now)
+        if is_late(at, interval, now):
+            self._books.fill(name, course, _late_until(course.plan, at, now))
             return
         self._books.fill(name, course, at - TICK)
         course.seen = at
@@ -268,3 +269,13 @@ class Slots:
     def course(self, name: str) -> Course | None:
         """The course of a camera (read only)."""
         return self._courses.get(name)
+
+
+def _late_until(plan: Plan, at: datetime, now: datetime) -> datetime:
+    """Where the slots from ``at`` on that are too late to be tried end: the next one may still be tried, or is not due
+    yet.
+    """
+    at = max(at, now - timedelta(seconds=RETRY_WITHIN_S))
+    while (following := plan.next_inside(at)) is not None and is_late(following, plan.interval_at(following), now):
+        at = following
+    return at

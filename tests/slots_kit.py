@@ -387,13 +387,26 @@ def expected(node: SimulatedNode) -> dict[Key, set[tuple[Fate, str]]]:
             elif lived.kind == "down":
                 found[key] = {(Fate.DOWN, ""), (Fate.DOWN, "suspended")}
             else:
-                found[key] = set(_taken(node, tries.get(key, []), mono, refused=lived.refused))
+                late_s = latest_s(Plan.of(camera(**lived.keys), node.zone).interval_at(at))
+                found[key] = set(_taken(node, tries.get(key, []), mono, late_s, refused=lived.refused))
     return found
 
 
-def _taken(node: SimulatedNode, own: list[Try], mono: float, *, refused: bool) -> Iterator[tuple[Fate, str]]:
-    """What may become of a slot that came due while the program ran, by the tries that the world saw of it."""
+def latest_s(interval_s: int | None) -> float:
+    """By how many seconds a slot may be tried late."""
+    return min(120.0, interval_s / 2) if interval_s else 120.0
+
+
+def _taken(
+    node: SimulatedNode, own: list[Try], mono: float, late_s: float, *, refused: bool
+) -> Iterator[tuple[Fate, str]]:
+    """What may become of a slot that came due while the program ran, by the tries that the world saw of it.
+
+    ``late_s``: so many seconds after its time it may still be tried.
+    """
     assert sum(each.fate is Fate.KEPT for each in own) <= 1
+    for each in own:
+        assert each.began - mono <= late_s or _extra_runs(node, each.began), f"tried {each.began - mono} s late"
     if any(each.fate is Fate.KEPT for each in own):
         yield Fate.KEPT, ""
         return
@@ -405,7 +418,7 @@ def _taken(node: SimulatedNode, own: list[Try], mono: float, *, refused: bool) -
             yield Fate.SKIPPED, "disk_full"
         if _busy(node, mono):
             yield Fate.SKIPPED, "busy"
-        if any(begin < mono <= end for begin, end in node.stalls):
+        if any(begin < mono < end - late_s for begin, end in node.stalls):
             yield Fate.SKIPPED, "overload"
     last = max([mono, *(each.ended for each in landed if each.ended is not None)])
     for death, lost_s in node.deaths:

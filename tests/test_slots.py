@@ -245,6 +245,38 @@ def test_the_late_shot_of_a_camera_that_was_removed_is_not_taken_for_its_success
 
 
 @pytest.mark.parametrize(
+    ("stall_s", "fates"),
+    [
+        (120, ["kept"]),
+        (122, ["skipped"]),
+        (602, ["skipped", "kept"]),
+        (720, ["skipped", "kept"]),
+        (1322, ["skipped", "skipped", "skipped"]),
+    ],
+)
+def test_of_the_slots_of_a_stall_those_that_are_not_too_late_when_it_ends_are_taken(
+    stall_s: int, fates: list[str]
+) -> None:
+    node = node_at("2026-11-23 11:59:59")
+    node.stall(timedelta(seconds=stall_s))
+    node.run(timedelta(seconds=3))
+
+    assert [fate for _, _, fate in ended(node)] == fates
+
+
+@pytest.mark.parametrize(("stall_s", "tries"), [(60, 2), (130, 1)])
+def test_a_repeat_that_a_stall_made_too_late_is_given_up(stall_s: int, tries: int) -> None:
+    node = node_at("2026-11-23 11:59:59")
+    node.answer = failing
+    node.run(timedelta(seconds=4))
+    node.stall(timedelta(seconds=stall_s))
+    node.run(timedelta(seconds=4))
+
+    assert len(node.tries) == tries
+    assert [done.reason for done in node.results] == ["timeout"] * (2 - tries)
+
+
+@pytest.mark.parametrize(
     ("halted", "windows", "fate"),
     [
         (False, [], Fate.DOWN),
