@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_service.changes import Changes
+    from edge_service.clocks import Reading
     from edge_service.layers import Loaded
     from edge_service.log_text import Mask
     from edge_service.settings import Settings
@@ -69,11 +70,10 @@ class Service:
 
     def start(self) -> None:
         """Open, recover, begin to work. Raises EdgeServiceError when it cannot."""
-        now = self.parts.clock.now()
-        open_store(self.parts, self._load, now)
+        open_store(self.parts, self._load, self.parts.clock.now())
         wire(self.parts)
         self._tell_of_opening()
-        self._begin(now)
+        self._begin(self.parts.clock.read())
 
     def _tell_of_opening(self) -> None:
         opened, standing = self.parts.opened, self.parts.node.standing
@@ -87,12 +87,13 @@ class Service:
             standing.add("database_rebuilt")
             self.parts.news.event(None, "database_rebuilt", self.parts.clock.now(), message=opened.why)
 
-    def _begin(self, now: datetime) -> None:
-        parts, settings = self.parts, self.parts.configuration.settings
+    def _begin(self, reading: Reading) -> None:
+        """``reading``: after the opening, which may take minutes; what came due meanwhile is ``down``."""
+        parts, settings, now = self.parts, self.parts.configuration.settings, reading.wall
         self._watchdog = SystemdNotify(parts.environ)
         keeper = Keeper(parts, self._watchdog)
         keeper.begin()
-        stale = self._judge_clock()
+        stale = self._judge_clock(reading)
         parts.shots.start()
         lost = {each.camera: each.until for each in parts.opened.lost}
         parts.slots.begin(settings.cameras, now, lost=lost, stale=stale, trusted=not parts.trust.unsure)
@@ -119,9 +120,9 @@ class Service:
             how = f"set destination.app_key (docs/sign-in.md), then {how}"
         log.warning("Dropbox is not linked yet, frames wait on this disk: %s", how)
 
-    def _judge_clock(self) -> frozenset[int]:
+    def _judge_clock(self, reading: Reading) -> frozenset[int]:
         """What this start finds of the clock, before anything is written by it; segments that cannot go on."""
-        parts, reading, ledger = self.parts, self.parts.clock.read(), self.parts.store.ledger
+        parts, ledger = self.parts, self.parts.store.ledger
         begun = [segment for name in ledger.cameras() if (segment := ledger.open_segment(name)) is not None]
         numbers = [segment.id for segment in begun]
         parts.trust.look(reading)

@@ -11,11 +11,16 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from edge_service.layers import Base, Layer, read_layers
+from edge_service.runtime.service import Service
 from tests.faketime_kit import INTERVAL_S, FakedNode, needs_faketime
 from tests.service_kit import ServiceProcess, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge_service.changes import Changes
+    from edge_service.layers import Loaded
 
 HOUR = timedelta(hours=1)
 SLACK_S = 2.5
@@ -114,3 +119,31 @@ def test_another_timezone_and_place_in_the_file_are_taken_up_at_once(tmp_path: P
         assert datetime.fromisoformat(next_at("dusk")) != datetime.fromisoformat(dusk)
         assert 17 <= datetime.fromisoformat(next_at("dusk")).hour <= 18
         assert service.stop() == 0
+
+
+def test_what_comes_due_while_a_start_takes_long_is_down(tmp_path: Path) -> None:
+    tree = {
+        "node": "garden",
+        "data_dir": str(tmp_path / "data"),
+        "mqtt": {"url": "mqtt://127.0.0.1:9"},
+        "destination": {"type": "folder", "path": str(tmp_path / "out")},
+        "cameras": {"porch": {"source": "http://192.0.2.1/", "interval": INTERVAL_S}},
+    }
+    base = Base(file=Layer(tree))
+    slot = time.time() // INTERVAL_S * INTERVAL_S + INTERVAL_S
+
+    def load(changes: Changes | None) -> Loaded:
+        wait_until(lambda: time.time() > slot + 0.75 * INTERVAL_S, 10)  # more than a slot may be late
+        return read_layers(base, changes)
+
+    first = Service(lambda changes: read_layers(base, changes), {})
+    first.start()
+    first.stop()
+    service = Service(load, {})
+    service.start()
+    try:
+        begin, end = (datetime.fromtimestamp(slot + past, UTC) for past in (0, 1))
+        wait_until(lambda: service.sums(begin, end)["porch"].planned, 10)
+        assert service.sums(begin, end)["porch"].down == 1
+    finally:
+        service.stop()
