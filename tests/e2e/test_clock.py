@@ -122,7 +122,7 @@ def test_another_timezone_and_place_in_the_file_are_taken_up_at_once(tmp_path: P
 
 
 def test_what_comes_due_while_a_start_takes_long_is_down(tmp_path: Path) -> None:
-    tree = {
+    tree: dict[str, object] = {
         "node": "garden",
         "data_dir": str(tmp_path / "data"),
         "mqtt": {"url": "mqtt://127.0.0.1:9"},
