@@ -76,11 +76,27 @@ def test_a_broker_that_refuses_the_version_is_asked_again_with_3_1_1() -> None:
         assert raw.levels == [5, 4]
 
 
-def test_a_broker_that_hangs_up_on_mqtt_5_is_asked_with_3_1_1() -> None:
+def test_a_broker_that_hangs_up_on_mqtt_5_is_asked_with_3_1_1_until_it_comes_back_newer() -> None:
     answers: dict[int, bytes | str | None] = {5: "close", 4: CONNACK_V3}
     with RawBroker(answers.get) as raw, Node(raw.url) as node:
         assert node.wait(BrokerUp).protocol == 4
-        assert raw.levels == [5, 5, 5, 4]
+        assert raw.levels == [5, 5, 5, 4, 5, 4], "3.1.1 is spoken when it is sure that MQTT 5 is not"
+        answers[5] = CONNACK_V5
+        session = node.broker._session
+        assert session is not None
+        session.abort()
+        assert node.wait(BrokerUp).protocol == 5
+
+
+def test_a_proxy_that_hangs_up_while_the_broker_starts_does_not_cost_mqtt_5() -> None:
+    def script(level: int) -> bytes | str:
+        starting = len(raw.levels) <= 3
+        return "close" if starting else CONNACK_V5 if level == 5 else CONNACK_V3
+
+    with RawBroker(script) as raw, Node(raw.url) as node:
+        assert node.wait(BrokerUp).protocol == 5
+        assert raw.levels == [5, 5, 5, 4, 5]
+        assert node.broker.counters.reconnects == 0
 
 
 def test_a_retained_command_comes_with_its_flag_live_and_at_subscribing(tmp_path: Path) -> None:

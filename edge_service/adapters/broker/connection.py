@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from edge_service.adapters.broker import client as clients
-from edge_service.adapters.broker import endings
-from edge_service.adapters.broker.endings import SHORT_LIVED, Ending
+from edge_service.adapters.broker.endings import Ending
 from edge_service.adapters.broker.session import HANDSHAKE_S, Session
+from edge_service.adapters.broker.tries import Tries
 from edge_service.messages import BrokerDown, BrokerUp, Inbound
 from edge_service.ports import Outbound
 
@@ -30,18 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SOON_S: Final = 0.3
-_LONGEST_WAIT_S: Final = 4.0
-_LONGEST_WAIT_FOR_PEOPLE_S: Final = 30.0
-_FIRST_WAIT_FOR_PEOPLE_S: Final = 3.0
-_FOR_PEOPLE: Final = frozenset(["refused_auth", "taken_over", "client_id", "banned", "quota", "moved"])
+_ABORTED_S: Final = 0.6
 _DIAL_S: Final = 90.0
 """Looking the broker up and dialing its addresses one by one block for as long as the system likes."""
-_STEADY_S: Final = 10.0
-_LONG_STEADY_S: Final = 120.0
-_IN_A_ROW: Final = 3
-_IN_A_ROW_LATER: Final = 30
-"""Of a broker that has spoken MQTT 5 before: it is being restarted behind a proxy that answers in its stead."""
 _MOST_WAITING: Final = 4000
 _MOST_WAITING_BYTES: Final = 4_000_000
 _MESSAGE_BYTES: Final = 600
@@ -56,39 +46,6 @@ class Counters:
 
     reconnects: int = 0
     dropped: int = 0
-
-
-@dataclass(slots=True)
-class _Tries:
-    """What the connections before this one were like."""
-
-    failures: int = 0
-    hung_up: int = 0
-    short_lives: int = 0
-    rival: bool = False
-    spoke_newest: bool = False
-
-    def note(self, session: Session | None, ending: Ending, lived_s: float) -> Ending:
-        """Count one; returns its ending, named better when only the row of them tells."""
-        answered = session is not None and session.answered
-        steady = lived_s > (_LONG_STEADY_S if self.rival else _STEADY_S)
-        self.failures = 1 if steady else self.failures + 1
-        # some old brokers just hang up on a version of MQTT that they do not know
-        newest = session is not None and session.protocol == clients.MQTT5 and session.connected
-        self.hung_up = self.hung_up + 1 if newest and not answered and ending == endings.LOST else 0
-        self.spoke_newest |= newest and answered
-        # many brokers have no word for a client id that is used twice: both are thrown out in turn
-        lost = answered and ending == endings.LOST and not steady
-        self.short_lives = self.short_lives + 1 if lost else 0
-        named = SHORT_LIVED if self.short_lives >= _IN_A_ROW else ending
-        self.rival = named.code == "taken_over"
-        return named
-
-    @property
-    def protocol(self) -> int:
-        """The version of MQTT to try next."""
-        enough = _IN_A_ROW_LATER if self.spoke_newest else _IN_A_ROW
-        return clients.MQTT311 if self.hung_up >= enough else clients.MQTT5
 
 
 class MqttBroker:
@@ -172,7 +129,7 @@ class MqttBroker:
         thread.join(max(0.1, deadline - time.monotonic()))
         if thread.is_alive() and session is not None:
             session.abort()
-            thread.join(2 * _SOON_S)
+            thread.join(_ABORTED_S)
 
     @property
     def is_up(self) -> bool:
@@ -205,27 +162,31 @@ class MqttBroker:
     # --- the thread ---
 
     def _run(self) -> None:
-        protocol, tries = clients.MQTT5, _Tries()
+        protocol, tries = clients.MQTT5, Tries()
         self._progress()
         while not self._stopping.is_set():
             began = time.monotonic()
-            session, ending = self._connect_once(protocol)
+            session, ending = self._connect_once(protocol, knocks=protocol != clients.MQTT5 and tries.knocks)
             if session is not None and session.version_refused and protocol == clients.MQTT5:
                 protocol = clients.MQTT311
+                continue
+            if session is not None and session.let_in_to_knock:
+                tries.heard_old()
+                protocol = clients.MQTT5
                 continue
             ending = tries.note(session, ending, time.monotonic() - began)
             session = None  # its sockets go now, not when the next connection has ended
             protocol = tries.protocol
             if not self._stopping.is_set():
                 self._report(ending)
-                self._wait(tries.failures, ending)
+                self._wait(tries.pause_s(ending))
 
-    def _connect_once(self, protocol: int) -> tuple[Session | None, Ending]:
+    def _connect_once(self, protocol: int, *, knocks: bool) -> tuple[Session | None, Ending]:
         try:
             client = clients.make_client(self._settings, self._topics.client_id, self._will, protocol, self._extra_ca)
         except (OSError, ValueError) as error:
             return None, Ending("tls", f"the TLS files of the broker cannot be used: {_why(error)}")
-        session = self._session = Session(client, protocol, self._filters, self._deliver)
+        session = self._session = Session(client, protocol, self._filters, self._deliver, knocks=knocks)
         try:
             self._dialing_until = time.monotonic() + _DIAL_S
             return session, session.run(self._place, self._progress, self._handshake_s)
@@ -239,14 +200,8 @@ class MqttBroker:
         self._dialing_until = 0.0
         self._last_progress = time.monotonic()
 
-    def _wait(self, failures: int, ending: Ending) -> None:
-        """Doubling, with jitter so that many nodes do not come back in one instant."""
-        people = ending.code in _FOR_PEOPLE
-        first, longest = (
-            (_FIRST_WAIT_FOR_PEOPLE_S, _LONGEST_WAIT_FOR_PEOPLE_S) if people else (_SOON_S, _LONGEST_WAIT_S)
-        )
-        ceiling = min(longest, first * 2 ** min(failures - 1, 10))
-        until = time.monotonic() + random.uniform(ceiling / 2, ceiling)  # noqa: S311 -- jitter, no secret
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self._progress()
             if self._stopping.wait(min(left, 1.0)):

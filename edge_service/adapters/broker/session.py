@@ -57,19 +57,30 @@ def _guarded(callback: Callable[..., None]) -> Callable[..., None]:
 
 
 class Session:
-    """``deliver`` takes what goes into the inbox; ``run`` calls its ``progress`` at least every LOOP_S seconds."""
+    """``deliver`` takes what goes into the inbox; ``run`` calls its ``progress`` at least every LOOP_S seconds.
+
+    A session that only ``knocks`` says goodbye as soon as it is let in.
+    """
 
     def __init__(
-        self, client: Client, protocol: int, filters: Sequence[str], deliver: Callable[[Message], None]
+        self,
+        client: Client,
+        protocol: int,
+        filters: Sequence[str],
+        deliver: Callable[[Message], None],
+        *,
+        knocks: bool = False,
     ) -> None:
         self.protocol = protocol
         self.up = False
         self.version_refused = False
         self.connected = False
         self.answered = False
+        self.let_in_to_knock = False
         self.faults = 0
         self.denied: dict[str, None] = {}
         self._client = client
+        self._knocks = knocks
         self._filters = tuple(filters)
         self._deliver = deliver
         self._outgoing = Outgoing()
@@ -218,6 +229,10 @@ class Session:
         if reason.is_failure:
             self.version_refused = endings.is_version_refusal(reason)
             self._ending = endings.of_reason(reason)
+            return
+        if self._knocks:
+            self.let_in_to_knock = self._closing = True
+            client.disconnect()
             return
         self._max_packet = min(MAX_PACKET, getattr(properties, "MaximumPacketSize", MAX_PACKET))
         wanted = [clients.subscription(one, self.protocol) for one in self._filters]
