@@ -71,11 +71,15 @@ class Node:
 class RawBroker:
     """Accepts connections and answers each CONNECT by ``script``: the bytes to send, "close", or None (mute).
 
-    ``script`` takes the protocol level of the CONNECT packet (4 or 5). Every SUBSCRIBE is granted, ``after`` follows.
+    ``script`` takes the protocol level of the CONNECT packet (4 or 5). Every SUBSCRIBE is granted, the first one when
+    ``may_grant`` is set, ``after`` follows. ``asked`` gathers them.
     """
 
     def __init__(self, script: Callable[[int], bytes | str | None], *, after: bytes = b"") -> None:
         self.levels: list[int] = []
+        self.asked: list[bytes] = []
+        self.may_grant = threading.Event()
+        self.may_grant.set()
         self._after = after
         self._script = script
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -116,6 +120,8 @@ class RawBroker:
                 opened.sendall(answer)
             while packet := opened.recv(4096):
                 if packet[0] == 0x82 and isinstance(answer, bytes):
+                    self.asked.append(packet)
+                    self.may_grant.wait(10)
                     self._grant(opened, packet, level)
         except (OSError, IndexError):
             return

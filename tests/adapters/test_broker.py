@@ -20,6 +20,7 @@ from edge_service.messages import BrokerDown, BrokerUp, Inbound
 from edge_service.ports import Outbound
 from tests.adapters.broker_kit import TOPICS, Node, RawBroker
 from tests.mosquitto_kit import Mosquitto, Wire, free_port
+from tests.service_kit import wait_until
 
 if TYPE_CHECKING:
     from edge_service.messages import Message
@@ -438,6 +439,18 @@ def test_the_discovery_topics_of_cameras_can_be_watched(tmp_path: Path) -> None:
         threading.Event().wait(0.2)
         wire.send(topic, b"", retain=True)
         assert node.none(Inbound, 0.5)
+
+
+def test_a_camera_that_is_added_before_the_broker_granted_anything_is_watched_too() -> None:
+    with RawBroker(lambda _level: CONNACK_V5) as raw:
+        raw.may_grant.clear()
+        with Node(raw.url) as node:
+            wait_until(lambda: bool(raw.asked), 10, "the first subscriptions")
+            node.broker.listen_to(["porch"])
+            raw.may_grant.set()
+            node.wait(BrokerUp)
+            wait_until(lambda: len(raw.asked) == 2, 10, "the one that came later")
+            assert str(TOPICS.discovery("porch")).encode() in raw.asked[1]
 
 
 def test_a_command_is_not_held_back_by_delayed_acknowledgements(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ class Session:
         self.denied: dict[str, None] = {}
         self._client = client
         self._knocks = knocks
-        self._filters = tuple(filters)
+        self._filters = self._subscribed = tuple(filters)
         self._deliver = deliver
         self._outgoing = Outgoing()
         self._held: list[Inbound] = []
@@ -156,13 +156,16 @@ class Session:
         return None
 
     def subscribe(self, filters: Sequence[str]) -> None:
-        """Change what is listened to."""
-        old, self._filters = self._filters, tuple(filters)
-        if not self.up:
-            return
-        if gone := [one for one in old if one not in filters]:
+        """Change what is listened to; while the broker has not granted the first filters, as soon as it has."""
+        self._filters = tuple(filters)
+        if self.up:
+            self._subscribe_to_changes()
+
+    def _subscribe_to_changes(self) -> None:
+        old, self._subscribed = self._subscribed, self._filters
+        if gone := [one for one in old if one not in self._subscribed]:
             self._client.unsubscribe(gone)
-        if added := [one for one in filters if one not in old]:
+        if added := [one for one in self._subscribed if one not in old]:
             self._client.subscribe([clients.subscription(one, self.protocol) for one in added])  # type: ignore[arg-type]
 
     def ask(self, topic: str) -> None:
@@ -235,19 +238,21 @@ class Session:
             client.disconnect()
             return
         self._max_packet = min(MAX_PACKET, getattr(properties, "MaximumPacketSize", MAX_PACKET))
-        wanted = [clients.subscription(one, self.protocol) for one in self._filters]
+        self._subscribed = self._filters
+        wanted = [clients.subscription(one, self.protocol) for one in self._subscribed]
         _, self._subscribe_mid = client.subscribe(wanted)  # type: ignore[arg-type]
 
     @_guarded
     def _on_subscribe(
         self, _client: Client, _data: object, mid: int, reasons: list[ReasonCode], _properties: Properties
     ) -> None:
-        refused = [one for one, reason in zip(self._filters, reasons, strict=False) if reason.is_failure]
         if mid != self._subscribe_mid:
             return
-        for one in refused:
-            self._note_denied(f"subscribe to {one}")
+        for one, reason in zip(self._subscribed, reasons, strict=False):
+            if reason.is_failure:
+                self._note_denied(f"subscribe to {one}")
         self.up = True
+        self._subscribe_to_changes()
         self._deliver(BrokerUp(self.protocol, self._max_packet))
         held, self._held = self._held, []
         for inbound in held:
