@@ -11,7 +11,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
-from edge_service.discovery import APART_S, Announcer
+from edge_service.discovery import AGAIN_S, APART_S, Announcer
 from edge_service.discovery_camera import camera_announcement
 from edge_service.discovery_node import node_announcement
 from edge_service.topics import Topics
@@ -48,6 +48,8 @@ class Announcing:
         self._memory = memory
         self._monotonic = monotonic
         self._announcer = Announcer()
+        self._sought: dict[str, None] = {}
+        """topics that nobody remembers an announcement on, and somebody wants forgotten"""
         self._awake = False
         """Home Assistant is surely up: it was seen to start, and nothing was missed since."""
 
@@ -77,7 +79,7 @@ class Announcing:
         known = topic is None or topic in self._announcer.topics()
         if topic is not None and not known and topic not in self._memory.announced():
             # nobody remembers it: it is emptied when the broker shows that it is there (see ``heard``)
-            self._broker.ask(topic)
+            self._seek(topic)
             self._announcer.clear(self._topics.retained(camera), self._monotonic() + APART_S)
             return
         self._remove(topic, self._topics.retained(camera), whole=not known)
@@ -99,6 +101,8 @@ class Announcing:
         self._clear_leftovers()
         self._announcer.connected(self._monotonic())
         self.step()
+        for topic in self._sought:
+            self._broker.ask(topic)
 
     def disconnected(self) -> None:
         """Home Assistant may restart without our notice."""
@@ -108,8 +112,9 @@ class Announcing:
         """Home Assistant has started: all again, and what was removed meanwhile."""
         self._awake = True
         self._announcer.born(self._monotonic(), delay_s)
-        wanted = self._wanted()
-        for topic in self._buried():
+        wanted, buried = self._wanted(), self._buried()
+        self._memory.announce(set(buried) - wanted)  # they are on the broker again until they are emptied
+        for topic in buried:
             if topic not in wanted:
                 self._announcer.remove(topic, (), self._monotonic() + delay_s, _whole(topic))
             else:
@@ -128,9 +133,13 @@ class Announcing:
     # --- sending ---
 
     def step(self) -> None:
-        """Send what is due; a topic that was emptied is forgotten."""
-        due = self._announcer.take(self._monotonic())
-        emptied = [message.topic for message in due if self._broker.publish(message) and not message.payload]
+        """Send what is due; a topic that was emptied is forgotten, what the broker does not take now goes later."""
+        now, emptied = self._monotonic(), []
+        for message in self._announcer.take(now):
+            if not self._broker.publish(message):
+                self._announcer.unsent(message, now + AGAIN_S)
+            elif not message.payload:
+                emptied.append(message.topic)
         if emptied:
             self._memory.announce((), emptied)
 
@@ -161,17 +170,21 @@ class Announcing:
         if topic is not None and not self._awake:
             self._bury([topic])
 
+    def _seek(self, topic: str) -> None:
+        """Have an announcement shown to us now, or when the broker is back."""
+        self._sought = dict.fromkeys([*self._sought, topic][-_MOST_BURIED:])
+        self._broker.ask(topic)
+
     def _note_shape(self, settings: Settings) -> None:
         """Entities that only some configurations have: notice when they went."""
         shape = {"dropbox": settings.destination.type == "dropbox", "frames": settings.mqtt.frames}
         before = json.loads(self._memory.get(SHAPE_KEY) or "{}")
+        if not self._awake:
+            node = [self._topics.discovery()] if before.get("dropbox") and not shape["dropbox"] else []
+            lost = before.get("frames") and not shape["frames"]
+            cameras = [self._topics.discovery(camera) for camera in settings.cameras] if lost else []
+            self._bury([topic for topic in (*node, *cameras) if topic])
         self._memory.put(SHAPE_KEY, json.dumps(shape))
-        if self._awake:
-            return
-        node = [self._topics.discovery()] if before.get("dropbox") and not shape["dropbox"] else []
-        lost = before.get("frames") and not shape["frames"]
-        cameras = [self._topics.discovery(camera) for camera in settings.cameras] if lost else []
-        self._bury([topic for topic in (*node, *cameras) if topic])
 
     def _buried(self) -> list[str]:
         return list(json.loads(self._memory.get(BURIED_KEY) or "[]"))

@@ -24,6 +24,8 @@ BIRTH_DELAY_S: Final = (0.5, 5.0)
 """After Home Assistant's birth: wait a random time between these, so that many nodes do not answer at once."""
 APART_S: Final = 2.0
 """Two versions of one announcement back to back confuse Home Assistant while it still loads the first."""
+AGAIN_S: Final = 5.0
+"""After the broker did not take one: it is away, or too much is on its way to it."""
 
 Entity = dict[str, object]
 
@@ -163,7 +165,8 @@ class Announcer:
     def deleted(self, topic: str) -> None:
         """Somebody emptied the topic: the device was deleted in Home Assistant. Not ours to fight."""
         slot = self._slots.get(topic)
-        if slot is not None and slot.wanted:
+        # not yet sent: what was emptied is the one before, perhaps by ourselves (3.1.1 brokers echo)
+        if slot is not None and slot.wanted and slot.sent is not None:
             slot.silenced, slot.due_at = True, None
 
     def take(self, now: float) -> list[Outbound]:
@@ -183,6 +186,19 @@ class Announcer:
             del self._cleared[topic]
         bodies += [(topic, b"") for topic in gone]
         return [Outbound(topic, body, qos=1, retain=True) for topic, body in bodies]
+
+    def unsent(self, message: Outbound, again_at: float) -> None:
+        """A message of :meth:`take` did not go out after all: it is due again."""
+        topic, slot = message.topic, self._slots.get(message.topic)
+        if slot is not None:
+            slot.before = None if message.payload == slot.wanted else message.payload
+            slot.sent, slot.due_at = None, again_at
+        elif self._emptied.pop(topic, None) is not None:
+            self._slots[topic] = _Slot(b"", due_at=again_at)
+            # its states are still cleared after it
+            self._cleared = {state: max(at, again_at + APART_S) for state, at in self._cleared.items()}
+        else:
+            self._cleared[topic] = again_at
 
     def next_due_at(self) -> float | None:
         """When the next one is due; None when nothing waits."""

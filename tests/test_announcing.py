@@ -245,3 +245,61 @@ def test_without_discovery_only_states_are_cleared() -> None:
     assert desk.sent == []
     desk.use("porch")
     assert set(topics_of(desk.sent)) == {f"-{topic}" for topic in topics.retained("pond")}
+
+
+def test_what_a_slow_broker_does_not_take_goes_out_when_it_does(desk: Desk) -> None:
+    desk.run(10)
+    desk.up = False  # as when megabytes are on their way already
+    desk.use("porch", "yard")
+    assert desk.run(10) == []
+    desk.up = True
+    yard = PORCH.replace("porch", "yard")
+    sent = topics_of(desk.run(10))
+    assert set(sent[:2]) == {yard, f"-{POND}"}
+    assert set(sent[2:]) == {f"-{topic}" for topic in T.retained("pond")}
+    assert not [topic for topic in desk.list if "pond" in topic]
+    assert desk.run(60) == []
+
+
+def test_what_shows_a_lost_device_once_more_is_not_taken_for_the_announcement(desk: Desk) -> None:
+    desk.run(10)
+    desk.use("porch")
+    desk.run(10)
+    desk.up = False
+    desk.room.born(1.0)
+    assert desk.run(2) == []
+    desk.up = True
+    sent = [(topic, body) for topic, body in desk.run(20) if topic == POND]
+    assert topics_of(sent) == [POND, f"-{POND}"]
+
+
+def test_a_device_that_is_forgotten_while_the_broker_is_away_is_looked_for_when_it_is_back(desk: Desk) -> None:
+    desk.up = False
+    desk.room.disconnected()
+    desk.room.removed("attic")
+    desk.asked.clear()
+    desk.up = True
+    desk.room.connected()
+    attic = PORCH.replace("porch", "attic")
+    assert desk.asked == [attic]
+    desk.room.heard(attic, "attic", empty=False)
+    assert f"-{attic}" in topics_of(desk.run(10))
+
+
+def test_an_end_while_a_lost_device_is_shown_once_more_leaves_no_ghost(desk: Desk) -> None:
+    desk.run(10)
+    desk.use("porch")
+    desk.run(10)
+    desk.room.born(1.0)
+    assert topics_of(desk.run(1))[-1] == POND, "retained, and emptied two seconds later"
+    desk.anew().connected()
+    assert f"-{POND}" in topics_of(desk.run(10))
+    assert POND not in desk.list
+
+
+def test_a_camera_that_comes_back_at_once_is_not_silenced_by_the_echo_of_its_removal(desk: Desk) -> None:
+    desk.run(10)
+    desk.use("porch")
+    desk.use("porch", "pond")
+    desk.room.heard(POND, "pond", empty=True)  # MQTT 3.1.1 has no noLocal
+    assert topics_of(desk.run(10)) == [POND]
