@@ -132,20 +132,16 @@ def parse(inbound: Inbound, topics: Topics, cameras: Container[str]) -> Command 
     if address is None or address.kind not in (Kind.CMD, Kind.SET) or not inbound.payload:
         return None
     facts = _facts(inbound, address, topics)
-    if len(inbound.payload) >= MAX_BYTES:
-        message = f"the payload has {len(inbound.payload)} bytes, fewer than {MAX_BYTES} are allowed"
-        return _refusal(facts, _WrongError("too_large", message), inbound)
     try:
         text, members = _read(inbound, address, facts)
-        if inbound.retain:
-            message = "the message has the retain flag and was not obeyed: publish it without"
-            return _refusal(facts, _WrongError("retained", message), inbound)
-        return _command(address, text, members, facts, cameras)
+        if not inbound.retain:
+            return _command(address, text, members, facts, cameras)
     except _WrongError as wrong:
-        return _refusal(facts, wrong, inbound)
-    except PayloadError as error:
-        fault = Fault("", "bad_format", error.message, "a JSON object or plain text")
-        return _refusal(facts, _WrongError("bad_request", f"the payload {error.message}", (fault,)), inbound)
+        if not inbound.retain:
+            return Refusal(**facts, code=wrong.code, message=wrong.message, errors=wrong.errors)
+    # whatever else may be wrong with it: as long as it is retained it comes again
+    message = "the message has the retain flag and was not obeyed: publish it without"
+    return Refusal(**facts, code="retained", message=message, clear=inbound.topic)
 
 
 def _command(
@@ -160,11 +156,6 @@ def _command(
         if address.name == "capture":
             _check_camera(camera, cameras)
     return Command(**facts, kind=address.kind, arguments=asked, addressed=address.camera)
-
-
-def _refusal(facts: dict[str, Any], wrong: _WrongError, inbound: Inbound) -> Refusal:
-    clear = inbound.topic if inbound.retain else None
-    return Refusal(**facts, code=wrong.code, message=wrong.message, errors=wrong.errors, clear=clear)
 
 
 def _facts(inbound: Inbound, address: Address, topics: Topics) -> dict[str, Any]:
@@ -187,9 +178,16 @@ def _is_raw(address: Address) -> bool:
 
 
 def _read(inbound: Inbound, address: Address, facts: dict[str, Any]) -> tuple[str, dict[str, object]]:
-    """Text and members of the payload; its id goes into ``facts``. Raises PayloadError, _WrongError."""
-    text = payloads.text_of(inbound.payload)
-    members = None if _is_raw(address) else payloads.object_of(text)
+    """Text and members of the payload; its id goes into ``facts``. Raises _WrongError."""
+    if len(inbound.payload) >= MAX_BYTES:
+        message = f"the payload has {len(inbound.payload)} bytes, fewer than {MAX_BYTES} are allowed"
+        raise _WrongError("too_large", message)
+    try:
+        text = payloads.text_of(inbound.payload)
+        members = None if _is_raw(address) else payloads.object_of(text)
+    except PayloadError as error:
+        fault = Fault("", "bad_format", error.message, "a JSON object or plain text")
+        raise _WrongError("bad_request", f"the payload {error.message}", (fault,)) from error
     if members is None:
         return text, {}
     facts["id"] = found = _id(members.pop("id", None))

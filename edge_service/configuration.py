@@ -136,9 +136,13 @@ class Configuration:
             log.warning("%s", fault.line())
         return changed
 
+    def without_changes(self) -> Loaded:
+        """What file and environment alone come to. Raises SettingsError: the file may lean on a change by now."""
+        return read_layers(self._loaded.base)
+
     def forget_changes(self) -> tuple[str, ...]:
-        """Back to file and environment (reset); returns the changed paths."""
-        loaded = read_layers(self._loaded.base)
+        """Back to file and environment (reset); returns the changed paths. Raises as :meth:`without_changes`."""
+        loaded = self.without_changes()
         changed = tuple(changed_paths(full_config(self._loaded.settings), full_config(loaded.settings)))
         self._memory.put(CHANGES_KEY, None)
         self._loaded = loaded

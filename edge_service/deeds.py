@@ -179,7 +179,7 @@ class Deeds:
         except ConflictError as error:
             return replies.error("conflict", error.message)
         except SettingsError as error:
-            return replies.error(_code_of(error.faults), error.faults[0].line(), error.faults)
+            return _invalid(error)
         if not dry_run:
             self._configuration.adopt(result)
             if result.changed:
@@ -198,6 +198,10 @@ class Deeds:
 
     def reset(self, _command: Command, ticket: Ticket, now: datetime) -> Outcome | None:
         """Stopped, unlinked, changes and ids forgotten; the file, ledger, receipts and waiting frames stay."""
+        try:
+            self._configuration.without_changes()
+        except SettingsError as error:
+            return _invalid(error)
         self._switch(None, on=False, now=now)
         told: dict[str, object] = {}
         later = self._reach.reset(now, lambda at: ticket.answer(replies.done_well(told), at))
@@ -272,8 +276,7 @@ def _aware(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
     return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment
 
 
-def _code_of(faults: tuple[Fault, ...]) -> str:
-    codes = {fault.code for fault in faults}
-    if codes == {"unknown_key"}:
-        return "unknown_key"
-    return "forbidden" if "forbidden" in codes else "invalid"
+def _invalid(error: SettingsError) -> Outcome:
+    codes = {fault.code for fault in error.faults}
+    code = "unknown_key" if codes == {"unknown_key"} else "forbidden" if "forbidden" in codes else "invalid"
+    return replies.error(code, error.faults[0].line(), error.faults)

@@ -78,9 +78,9 @@ class News:
         """Send an event; an ``id`` among the facts takes the place of its own."""
         zone = self._settings.zone
         told = {key: iso(value, zone) if hasattr(value, "tzinfo") else value for key, value in facts.items()}  # type: ignore[arg-type]
-        event_id = str(told.pop("id", None) or f"{to_ms(now)}-{next(self._numbers)}")
-        if "id" in facts:
-            event_id = facts["id"]  # type: ignore[assignment]
+        event_id = told.pop("id", None)
+        if event_id is None:
+            event_id = f"{to_ms(now)}-{next(self._numbers)}"
         payload = reports.event(event_type, event_id, now, zone, **told)
         message = Outbound(self._topics.event(camera), encode(payload))
         if not self._publish(message) and event_type in KEPT_EVENTS:

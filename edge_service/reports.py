@@ -311,6 +311,8 @@ def _running(*, on: bool) -> str:
     return "running" if on else "stopped"
 
 
-def event(event_type: str, event_id: str, at: datetime, zone: ZoneInfo, /, **facts: object) -> Payload:
-    """B/event or C/event: {event_type, id, at, ...}; moments in ``facts`` must be texts already."""
+def event(event_type: str, event_id: object, at: datetime, zone: ZoneInfo, /, **facts: object) -> Payload:
+    """B/event or C/event: {event_type, id, at, ...}; moments in ``facts`` must be texts already. ``event_id`` of a
+    ``done`` is the command's, a text or a number.
+    """
     return {"event_type": event_type, "id": event_id, "at": iso(at, zone), **facts}

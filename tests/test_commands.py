@@ -158,6 +158,12 @@ def test_a_retained_message_is_not_obeyed_and_named_for_clearing() -> None:
     assert refusal("cmd/nothing", "x", retain=True).clear == T.cmd("nothing")
 
 
+@pytest.mark.parametrize("payload", ['{"id":', '{"id":""}', '{"camera":"a","camera":"b"}', "x" * 70_000])
+def test_a_retained_message_that_is_no_command_either_is_named_as_retained(payload: str) -> None:
+    found = refusal("cmd/start", payload, retain=True)
+    assert (found.code, found.clear, found.errors) == ("retained", T.cmd("start"), ())
+
+
 @pytest.mark.parametrize(("size", "fits"), [(63_000, True), (64_000, False), (256_000, False)])
 def test_large_payloads_are_refused_unread(size: int, *, fits: bool) -> None:
     text = '{"id":"a","patch":{"log":{"level":"' + "x" * (size - 38) + '"}}}'

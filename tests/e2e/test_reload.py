@@ -83,3 +83,28 @@ def test_a_new_zone_counts_everywhere_and_what_needs_a_restart_is_named(tmp_path
                 caller.wait(lambda heard: heard.topic == f"{B}/config", 10, after=mark)
                 assert service.stop() == 0
     assert not [heard.topic for heard in caller.heard if heard.topic.startswith(("edge_service/yard", "other"))]
+
+
+def test_a_reset_to_a_file_that_is_not_enough_alone_is_refused_whole(tmp_path: Path) -> None:
+    (tmp_path / "broker").mkdir()
+    with Mosquitto(tmp_path / "broker") as broker, CameraServer({"/good": good()}) as camera:
+        settings = {
+            "node": "garden",
+            "mqtt": {"url": broker.url},
+            "destination": {"type": "folder", "path": str(tmp_path / "out")},
+            "spool": {"min_free_bytes": 0},
+            "cameras": {"porch": {"source": camera.url("/good"), "interval": "1d"}},
+        }
+        service = ServiceProcess(tmp_path, settings)
+        with Caller(broker.port) as caller, service:
+            caller.wait_for(f"{B}/status", b"online", 30)
+            assert caller.config({"cameras": {"porch": {"source": camera.url("/good?other")}}})["status"] == "ok"
+            service.settings["cameras"] = {"porch": {"interval": "2h"}}
+            service.write()
+            os.kill(service.pid, signal.SIGHUP)
+            caller.wait(lambda heard: heard.topic == f"{B}/cam/porch/state" and heard.json["interval_s"] == 7200, 20)
+            answer = caller.ask("reset")
+            assert (answer["status"], answer["code"]) == ("error", "invalid")
+            assert answer["errors"][0]["path"] == "cameras.porch.source"
+            assert caller.state()["capture"] == "running", "all or nothing"
+            assert service.stop() == 0
