@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge_service.adapters.broker import MqttBroker
 from edge_service.messages import BrokerDown, BrokerUp, Inbound
+from edge_service.ports import Outbound
 from edge_service.settings import MqttSettings
 from edge_service.topics import Topics
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from edge_service.messages import Message
 
 TOPICS = Topics("edge_service", "garden")
+ONLINE = Outbound(TOPICS.status, b"online", retain=True)
+CONNACK_V3 = b"\x20\x02\x00\x00"
+CONNACK_V3_VERSION = b"\x20\x02\x00\x01"
+CONNACK_V5 = b"\x20\x03\x00\x00\x00"
 M = TypeVar("M", BrokerUp, BrokerDown, Inbound)
 
 

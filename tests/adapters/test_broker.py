@@ -1,4 +1,4 @@
-"""The broker adapter against a real mosquitto: connections, refusals, losses, limits, goodbyes."""
+"""The broker adapter against a real mosquitto: what goes both ways, losses, limits, goodbyes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import trustme
 
 from edge_service.adapters.broker.session import Session
 from edge_service.messages import BrokerDown, BrokerUp, Inbound
 from edge_service.ports import Outbound
-from tests.adapters.broker_kit import TOPICS, Node, RawBroker
+from tests.adapters.broker_kit import CONNACK_V5, ONLINE, TOPICS, Node, RawBroker
 from tests.mosquitto_kit import Mosquitto, Wire, free_port
 from tests.service_kit import wait_until
 
 if TYPE_CHECKING:
     from edge_service.messages import Message
-
-ONLINE = Outbound(TOPICS.status, b"online", retain=True)
-CONNACK_V3 = b"\x20\x02\x00\x00"
-CONNACK_V3_VERSION = b"\x20\x02\x00\x01"
-CONNACK_V5 = b"\x20\x03\x00\x00\x00"
 
 
 def test_connects_subscribes_and_carries_both_ways(tmp_path: Path) -> None:
@@ -68,36 +62,6 @@ def test_publishes_properties_with_mqtt_5(tmp_path: Path) -> None:
         assert (heard.correlation, heard.content_type) == (b"c", "image/jpeg")
         assert heard.expiry_s is not None
         assert 58 <= heard.expiry_s <= 60
-
-
-def test_a_broker_that_refuses_the_version_is_asked_again_with_3_1_1() -> None:
-    answers = {5: CONNACK_V3_VERSION, 4: CONNACK_V3}
-    with RawBroker(answers.get) as raw, Node(raw.url) as node:
-        assert node.wait(BrokerUp).protocol == 4
-        assert raw.levels == [5, 4]
-
-
-def test_a_broker_that_hangs_up_on_mqtt_5_is_asked_with_3_1_1_until_it_comes_back_newer() -> None:
-    answers: dict[int, bytes | str | None] = {5: "close", 4: CONNACK_V3}
-    with RawBroker(answers.get) as raw, Node(raw.url) as node:
-        assert node.wait(BrokerUp).protocol == 4
-        assert raw.levels == [5, 5, 5, 4, 5, 4], "3.1.1 is spoken when it is sure that MQTT 5 is not"
-        answers[5] = CONNACK_V5
-        session = node.broker._session
-        assert session is not None
-        session.abort()
-        assert node.wait(BrokerUp).protocol == 5
-
-
-def test_a_proxy_that_hangs_up_while_the_broker_starts_does_not_cost_mqtt_5() -> None:
-    def script(level: int) -> bytes | str:
-        starting = len(raw.levels) <= 3
-        return "close" if starting else CONNACK_V5 if level == 5 else CONNACK_V3
-
-    with RawBroker(script) as raw, Node(raw.url) as node:
-        assert node.wait(BrokerUp).protocol == 5
-        assert raw.levels == [5, 5, 5, 4, 5]
-        assert node.broker.counters.reconnects == 0
 
 
 def test_a_retained_command_comes_with_its_flag_live_and_at_subscribing(tmp_path: Path) -> None:
@@ -173,89 +137,6 @@ def test_stop_while_there_is_no_broker_is_quick() -> None:
         node.broker.stop()
         assert time.monotonic() - began < 1
         assert not node.broker.alive
-
-
-def test_a_wrong_password_is_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with (
-        Mosquitto(tmp_path, users={"edge": "right"}) as mosquitto,
-        Node(mosquitto.url, username="edge", password="wrong-secret") as node,
-    ):
-        down = node.wait(BrokerDown)
-        assert down.code == "refused_auth"
-        assert "user name or password" in down.message
-        assert node.none(BrokerDown, 5), "a second refusal is no change"
-        assert node.broker.trouble is not None
-    assert len(caplog.records) == 1
-    assert "wrong-secret" not in caplog.text
-
-
-def test_the_right_password_is_let_in(tmp_path: Path) -> None:
-    with (
-        Mosquitto(tmp_path, users={"edge": "right"}) as mosquitto,
-        Node(mosquitto.url, username="edge", password="right") as node,
-    ):
-        assert node.wait(BrokerUp)
-        assert node.broker.trouble is None
-
-
-def test_what_the_access_list_denies_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    acl = f"user edge\ntopic readwrite {TOPICS.base}/#\n"
-    with (
-        Mosquitto(tmp_path, users={"edge": "right"}, acl=acl) as mosquitto,
-        Node(mosquitto.url, username="edge", password="right") as node,
-    ):
-        node.wait(BrokerUp)
-        node.broker.publish(Outbound(str(TOPICS.discovery()), b"{}", retain=True))
-        deadline = time.monotonic() + 5
-        while node.broker.trouble is None and time.monotonic() < deadline:
-            threading.Event().wait(0.02)
-        trouble = node.broker.trouble
-        assert trouble is not None
-        assert trouble.code == "acl"
-        assert "homeassistant/device/edge_service__garden/config" in trouble.message
-    assert "access list" in caplog.text
-
-
-def test_another_service_under_our_id_is_named_and_backed_off_from(tmp_path: Path) -> None:
-    with Mosquitto(tmp_path) as mosquitto, Node(mosquitto.url) as node:
-        node.wait(BrokerUp)
-        with Wire(mosquitto.port, "x", client_id=TOPICS.client_id) as other:
-            downs = [node.wait(BrokerDown, 20)]
-            while downs[-1].code != "taken_over":
-                downs.append(node.wait(BrokerDown, 20))
-            assert len(downs) <= 4
-            assert "another service" in downs[-1].message
-            logins = len(other.codes)
-            assert node.none(BrokerUp, 1.3), "it waits before it throws the other one out again"
-            assert len(other.codes) <= logins + 1
-
-
-def test_a_broker_that_says_so_names_the_rival_at_once() -> None:
-    with RawBroker(lambda _level: CONNACK_V5, after=b"\xe0\x02\x8e\x00") as raw, Node(raw.url) as node:
-        down = node.wait(BrokerDown)
-        assert down.code == "taken_over"
-        assert "running twice" in down.message
-        assert len(raw.levels) == 1
-
-
-def test_what_cannot_be_resolved_or_is_malformed_ends_no_thread() -> None:
-    with Node("mqtt://no-such-host.invalid:1") as node:
-        assert node.wait(BrokerDown, 30).code == "dns"
-        assert node.broker.alive
-    with Node("mqtt://a..b:1883", unchecked=True) as node:
-        assert node.wait(BrokerDown).code == "dns"
-        assert node.broker.alive
-
-
-def test_a_broker_that_never_answers_is_given_up() -> None:
-    with RawBroker(lambda _level: None) as raw, Node(raw.url, handshake_s=1.0) as node:
-        assert node.wait(BrokerDown).code == "timeout"
-
-
-def test_garbage_for_an_answer_ends_no_thread() -> None:
-    with RawBroker(lambda _level: b"HTTP/1.1 400 Bad Request\r\n" * 9) as raw, Node(raw.url) as node:
-        assert node.wait(BrokerDown).code in ("network", "protocol")
-        assert node.broker.alive
 
 
 def test_what_an_inbox_raises_kills_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -349,82 +230,6 @@ def test_commands_sent_during_a_short_absence_wait_in_the_broker(tmp_path: Path)
         wire.send(TOPICS.cmd("stop"), "expired", expiry_s=1)
         assert isinstance(node.inbox.get(timeout=5), BrokerUp)
         assert node.wait(Inbound).payload == b"waited"
-
-
-# paho leaves the socket of a failed TLS handshake to the garbage collector
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_tls_with_a_client_certificate(tmp_path: Path) -> None:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    server, mine = authority.issue_cert("localhost", "127.0.0.1"), authority.issue_cert("edge@example.com")
-    server.private_key_pem.write_to_path(tmp_path / "server.key")
-    server.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
-    mine.private_key_and_cert_chain_pem.write_to_path(tmp_path / "mine.pem")
-    listener = [f"cafile {tmp_path}/ca.pem", f"certfile {tmp_path}/server.pem", f"keyfile {tmp_path}/server.key"]
-    with Mosquitto(tmp_path, listener=[*listener, "require_certificate true"]) as mosquitto:
-        url = f"mqtts://localhost:{mosquitto.port}"
-        with Node(url) as node:
-            assert node.wait(BrokerDown).code == "tls", "an unknown authority is refused"
-        with Node(url, extra_ca=str(tmp_path / "ca.pem"), cert_file=str(tmp_path / "mine.pem")) as node:
-            assert node.wait(BrokerUp)
-        with Node(url, ca_file=str(tmp_path / "ca.pem"), cert_file=str(tmp_path / "mine.pem")) as node:
-            assert node.wait(BrokerUp)
-        with Node(url, insecure=True, cert_file=str(tmp_path / "mine.pem")) as node:
-            assert node.wait(BrokerUp)
-        with Node(url, ca_file=str(tmp_path / "none.pem")) as node:
-            down = node.wait(BrokerDown)
-            assert down.code == "tls"
-            assert "none.pem" in down.message
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho drops the socket unclosed
-def test_a_broker_with_the_name_of_another_is_not_spoken_to(tmp_path: Path) -> None:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    other = authority.issue_cert("other.example")
-    other.private_key_pem.write_to_path(tmp_path / "server.key")
-    other.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
-    listener = [f"certfile {tmp_path}/server.pem", f"keyfile {tmp_path}/server.key"]
-    with Mosquitto(tmp_path, listener=listener) as mosquitto:
-        with Node(f"mqtts://localhost:{mosquitto.port}", ca_file=str(tmp_path / "ca.pem")) as node:
-            assert node.wait(BrokerDown).code == "tls"
-        assert "as edge_service" not in (tmp_path / "mosquitto.log").read_text()
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_websockets_over_tls(tmp_path: Path) -> None:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    server = authority.issue_cert("localhost", "127.0.0.1")
-    server.private_key_pem.write_to_path(tmp_path / "server.key")
-    server.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
-    listener = ["protocol websockets", f"certfile {tmp_path}/server.pem", f"keyfile {tmp_path}/server.key"]
-    with Mosquitto(tmp_path, listener=listener, users={"edge": "secret"}) as mosquitto:
-        url = f"wss://localhost:{mosquitto.port}"
-        with Node(url, username="edge", password="secret") as node:
-            assert node.wait(BrokerDown).code == "tls", "an unknown authority is refused"
-        with Node(url, ca_file=str(tmp_path / "ca.pem"), username="edge", password="wrong") as node:
-            assert node.wait(BrokerDown).code == "refused_auth"
-        with Node(url, ca_file=str(tmp_path / "ca.pem"), username="edge", password="secret") as node:
-            assert node.wait(BrokerUp)
-            assert node.broker.publish(ONLINE)
-
-
-# and that of a failed connection to a unix socket
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_websockets_and_unix_sockets(tmp_path: Path) -> None:
-    with Mosquitto(tmp_path, listener=["protocol websockets"]) as mosquitto:
-        with Node(f"ws://127.0.0.1:{mosquitto.port}") as node:
-            assert node.wait(BrokerUp)
-            assert node.broker.publish(ONLINE)
-        with Node(mosquitto.url) as node:
-            assert node.wait(BrokerDown), "plain MQTT on a websocket port is refused somehow"
-    with Mosquitto(tmp_path, unix=True) as mosquitto, Node(mosquitto.url) as node:
-        assert node.wait(BrokerUp)
-        mosquitto.kill()
-        node.wait(BrokerDown)
-        mosquitto.socket_path.unlink(missing_ok=True)
-        assert node.wait(BrokerDown).code == "socket"
 
 
 def test_the_discovery_topics_of_cameras_can_be_watched(tmp_path: Path) -> None:
