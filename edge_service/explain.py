@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from edge_service.fates import Fate, Run, Sums
-from edge_service.ledger import TICK, clip, tail
+from edge_service.ledger import TICK, clip, fill, tail
 from edge_service.local_time import local_day
 from edge_service.moments import iso
 from edge_service.plan import Plan
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from edge_service.ports import LedgerStore, Segment
 
 MOST_GAPS = 200
+DETAILS_GONE = "details_gone"
+"""Reason of kept slots whose frames' rows the ledger has let go: what became of each is not known any more."""
 
 SUM_NAMES = (
     "planned",
@@ -52,6 +54,16 @@ class Gap:
     fate: Fate
     reason: str
 
+    def payload(self, zone: ZoneInfo) -> dict[str, object]:
+        """The contract's form."""
+        return {
+            "from": iso(self.begin, zone),
+            "to": iso(self.end, zone),
+            "slots": self.slots,
+            "fate": self.fate.value,
+            "reason": self.reason or None,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -71,16 +83,7 @@ class Answer:
             "from": iso(self.begin, zone),
             "to": iso(self.end, zone),
             "sums": {name: getattr(self.sums, name) for name in SUM_NAMES},
-            "gaps": [
-                {
-                    "from": iso(gap.begin, zone),
-                    "to": iso(gap.end, zone),
-                    "slots": gap.slots,
-                    "fate": gap.fate.value,
-                    "reason": gap.reason or None,
-                }
-                for gap in self.gaps
-            ],
+            "gaps": [gap.payload(zone) for gap in self.gaps],
             "truncated": self.truncated,
         }
 
@@ -114,6 +117,31 @@ def explain(store: LedgerStore, camera: str, question: Question) -> Answer:
                 return Answer(camera, begin, end, sums, tuple(gaps), truncated=True)
             gaps.append(gap)
     return Answer(camera, begin, end, sums, tuple(gaps), truncated=False)
+
+
+def details_gone(store: LedgerStore, camera: str, begin: datetime, end: datetime) -> list[Gap]:
+    """Slots of [begin, end) that were kept and whose details went by ``ledger.details`` or ``ledger.max_bytes``, as
+    stretches. Where a plan is settled, a slot without any record is one of these: every other fate has its run.
+    """
+    course = _Course(store, camera, begin, end)
+    runs: list[Run] = []
+    for segment in course.segments:
+        after, until = max(segment.begin, begin - TICK), min(segment.settled, end - TICK)
+        if after < until:
+            recorded = store.recorded(segment.id, after, until)
+            plan = course.plan(segment)
+            runs += fill(
+                camera,
+                segment.id,
+                plan,
+                after,
+                until,
+                halts=(),
+                default=Fate.KEPT,
+                reason=DETAILS_GONE,
+                recorded=recorded,
+            )
+    return list(course.gaps(run for run in sorted(runs, key=_first) if run.fate is Fate.KEPT))
 
 
 def period(begin: datetime | None, end: datetime | None, now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:

@@ -1,6 +1,7 @@
 """One local day of one camera as JSON lines, to be stored beside its frames: the proof that can be read without us.
 
 A line for each slot that has a frame, a line for each run of slots that has none, by time; the last line has the sums.
+Frames whose details the ledger has let go before are told as runs too (``kept``, ``details_gone``): none is left out.
 Equal records give equal bytes, so that sending again stores nothing twice. Pure; reads the stores.
 """
 
@@ -10,24 +11,24 @@ import json
 from dataclasses import dataclass
 from heapq import merge
 from io import BytesIO
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
-from edge_service.explain import Question, explain
+from edge_service.explain import Gap, Question, details_gone, explain
 from edge_service.ledger import clip, tail
 from edge_service.local_time import day_bounds, from_second
 from edge_service.moments import iso
 from edge_service.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
     from edge_service.fates import Sums
     from edge_service.ports import FrameHistory, KeptSlot, LedgerStore
 
-    _Item = tuple[datetime, KeptSlot | dict[str, object]]
+    _Item = tuple[datetime, KeptSlot | Gap]
 
 _EVERY_GAP = 1 << 30
 
@@ -83,20 +84,27 @@ def _flying(ledger: LedgerStore, day: Day, now: datetime) -> bool:
 def text_of(ledger: LedgerStore, history: FrameHistory, day: Day, now: datetime) -> tuple[bytes, int]:
     """The manifest as it would be sent now, and how many frames it tells of. Some megabytes for a frame each 5 s."""
     answer = explain(ledger, day.camera, Question(day.begin, day.end, now, running=True, most=_EVERY_GAP))
+    text, frames = _lines(history, day, answer.gaps)
+    if frames < answer.sums.kept:
+        gone = details_gone(ledger, day.camera, day.begin, day.end)
+        text, frames = _lines(history, day, merge(answer.gaps, gone, key=attrgetter("begin")))
     told = answer.payload(day.zone)
-    gaps: list[dict[str, object]] = told.pop("gaps")  # type: ignore[assignment]
-    runs: Iterator[_Item] = ((gap.begin, line) for gap, line in zip(answer.gaps, gaps, strict=True))
-    kept = history.kept_slots(day.camera, day.begin, day.end)
-    slots: Iterator[_Item] = ((slot.slot_at, slot) for slot in kept)
-    text, frames = BytesIO(), 0
-    for _, line in merge(slots, runs, key=itemgetter(0)):
-        if isinstance(line, dict):
-            _write(text, line)
-        else:
-            frames += 1
-            _write(text, _slot_line(line, day.zone))
     _write(text, {name: told[name] for name in ("camera", "from", "to", "sums")})
     return text.getvalue(), frames
+
+
+def _lines(history: FrameHistory, day: Day, gaps: Iterable[Gap]) -> tuple[BytesIO, int]:
+    """All lines but the last, and how many of them are frames."""
+    runs: Iterator[_Item] = ((gap.begin, gap) for gap in gaps)
+    slots: Iterator[_Item] = ((slot.slot_at, slot) for slot in history.kept_slots(day.camera, day.begin, day.end))
+    text, frames = BytesIO(), 0
+    for _, item in merge(slots, runs, key=itemgetter(0)):
+        if isinstance(item, Gap):
+            _write(text, item.payload(day.zone))
+        else:
+            frames += 1
+            _write(text, _slot_line(item, day.zone))
+    return text, frames
 
 
 def _write(text: BytesIO, line: dict[str, object]) -> None:

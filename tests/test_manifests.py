@@ -313,6 +313,37 @@ def test_details_that_were_let_go_are_no_change_of_the_day(scene: Scene) -> None
     assert SECOND not in scene.manifests()
 
 
+def test_frames_whose_details_went_before_their_manifest_are_told_as_runs(scene: Scene) -> None:
+    """By ``ledger.max_bytes``, or by ``ledger.details`` below the seven days that a frame may wait: the proof must not
+    look whole where it is not.
+    """
+    scene.limits = SpoolLimits(10**9, keep_delivered=timedelta(0))
+    scene.store.close()
+    scene.open()
+    scene.evening()
+    late = next(f for f in scene.store.frames.due(9, 10**9, EVENING + SLOT * 7) if f.slot_at == EVENING + 4 * SLOT)
+    scene.remote.special[late.id] = Outcome(late.id, again=9 * 86400.0)
+    scene.run(60)
+    scene.go_to(EVENING + timedelta(days=3))
+    scene.run(60)
+    while scene.store.pruning.prune_ledger(scene.watch.now(), 86400.0, 10**9, ZONE):
+        pass
+    assert scene.manifests() == []
+    scene.go_to(EVENING + timedelta(days=7, hours=4))
+    scene.run(60)
+    *told, last = scene.lines()
+    assert [
+        (line.get("slot") or line["from"], line["fate"], line["reason"], line.get("slots", 1)) for line in told
+    ] == [
+        ("2026-11-23T21:30:00.000+01:00", "kept", "details_gone", 2),
+        ("2026-11-23T22:30:00.000+01:00", "failed", "timeout", 1),
+        ("2026-11-23T23:00:00.000+01:00", "kept", None, 1),
+        ("2026-11-23T23:30:00.000+01:00", "kept", "details_gone", 1),
+    ]
+    assert told[0]["to"] == "2026-11-23T22:30:00.000+01:00"
+    assert sum(line.get("slots", 1) for line in told if line["fate"] == "kept") == last["sums"]["kept"] == 4
+
+
 def test_the_documented_lines_have_the_keys_of_real_ones(scene: Scene) -> None:
     scene.evening()
     scene.go_to(EVENING + 6 * SLOT)
