@@ -11,13 +11,11 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select
-
+from edge_service.adapters.store import frame_statements as statements
 from edge_service.adapters.store import moves
 from edge_service.adapters.store.connect import reading
 from edge_service.adapters.store.letting_go import LettingGo
-from edge_service.adapters.store.rows import BY_ID, COLUMNS, frame_of, moment
-from edge_service.adapters.store.schema import DELIVERED, NOT_BEFORE_NAMED, PENDING, UPLOADING, cameras, frames
+from edge_service.adapters.store.rows import BY_ID, frame_of, moment
 from edge_service.errors import BadItemError, TryAgainError
 from edge_service.frame import Receipt
 from edge_service.moments import from_ms, to_ms
@@ -40,68 +38,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# `file <> ''` stands in each of them: that is the partial index's own condition
-_HERE = frames.c.file != ""
-_READY = (
-    select(*COLUMNS)
-    .where(_HERE, frames.c.state == PENDING, frames.c.due_at == 0)
-    .order_by(frames.c.at.desc(), frames.c.id.desc())
-    .limit(bindparam("most"))
-)
-_POSTPONED = (
-    select(*COLUMNS)
-    .where(_HERE, frames.c.state == PENDING, frames.c.due_at > 0, frames.c.due_at <= bindparam("now"))
-    .order_by(frames.c.due_at)
-    .limit(bindparam("most"))
-)
-_NEXT_DUE = select(func.min(frames.c.due_at)).where(
-    _HERE, frames.c.state == PENDING, frames.c.due_at > 0, frames.c.due_at < NOT_BEFORE_NAMED
-)
-_UNNAMED = (
-    select(*COLUMNS, frames.c.mono_ms, frames.c.boot_id)
-    .where(
-        _HERE,
-        frames.c.state == PENDING,
-        frames.c.due_at == NOT_BEFORE_NAMED,
-        frames.c.unsure == bindparam("unsure"),
-    )
-    .order_by(frames.c.at)
-    .limit(bindparam("most"))
-)
-_QUEUE = select(func.sum(cameras.c.queue_frames), func.sum(cameras.c.queue_bytes), func.sum(cameras.c.spool_bytes))
-_OLDEST = (
-    select(func.min(frames.c.at)).where(_HERE, frames.c.state == PENDING, frames.c.due_at == 0),
-    select(func.min(frames.c.at)).where(_HERE, frames.c.state == PENDING, frames.c.due_at > 0),
-    select(func.min(frames.c.at)).where(_HERE, frames.c.state == UPLOADING),
-)
-_MAY_GO = (
-    select(*COLUMNS)
-    .where(_HERE, frames.c.state == DELIVERED, frames.c.due_at < bindparam("before"))
-    .order_by(frames.c.due_at)
-    .limit(bindparam("most"))
-)
-_DROPPABLE = (
-    select(frames.c.id, frames.c.at, frames.c.bytes)
-    .where(
-        _HERE,
-        frames.c.state == PENDING,
-        frames.c.camera == bindparam("camera_id"),
-        frames.c.maybe_there <= bindparam("doubt"),
-    )
-    .order_by(frames.c.at, frames.c.id)
-)
-_RECEIPTS = (
-    select(*COLUMNS, func.coalesce(frames.c.receipt_path, frames.c.path).label("there"))
-    .where(
-        frames.c.camera == bindparam("camera_id"),
-        frames.c.at >= bindparam("begin"),
-        (frames.c.at > bindparam("begin")) | (frames.c.id > bindparam("past")),
-        frames.c.at < bindparam("end"),
-        frames.c.state == DELIVERED,
-    )
-    .order_by(frames.c.at, frames.c.id)
-    .limit(bindparam("most"))
-)
 _AT_ONCE = 1000
 _NO_LIMIT = -1
 
@@ -135,8 +71,8 @@ class Frames:
 
     def due(self, limit: int, max_bytes: int, now: datetime) -> list[Frame]:
         """Freshest first, at most ``limit`` frames and ``max_bytes`` bytes (but always one if any is due)."""
-        ready = self._frames(_READY, {"most": limit})
-        postponed = self._frames(_POSTPONED, {"most": limit, "now": to_ms(now)})
+        ready = self._frames(statements.READY, {"most": limit})
+        postponed = self._frames(statements.POSTPONED, {"most": limit, "now": to_ms(now)})
         postponed.sort(key=_freshness, reverse=True)
         chosen: list[Frame] = []
         size = 0
@@ -149,12 +85,12 @@ class Frames:
 
     def next_due_at(self) -> datetime | None:
         """When the earliest postponed frame may be tried."""
-        return moment(self._row(_NEXT_DUE, {})[0])
+        return moment(self._row(statements.NEXT_DUE, {})[0])
 
     def queue(self) -> QueueSums:
         """Pending and uploading frames, from counters."""
-        count, size, _ = self._row(_QUEUE, {})
-        oldest = [at for at in (self._row(one, {})[0] for one in _OLDEST) if at is not None] if count else []
+        count, size, _ = self._row(statements.QUEUE, {})
+        oldest = [at for at in (self._row(one, {})[0] for one in statements.OLDEST) if at is not None] if count else []
         return QueueSums(count or 0, size or 0, from_ms(min(oldest)) if oldest else None)
 
     def spool_bytes(self) -> int:
@@ -179,13 +115,17 @@ class Frames:
     def read_settled_before(self, delivered_before: datetime, limit: int) -> list[Frame]:
         """Delivered frames whose local file may go, oldest delivery first."""
         known = self._letting_go.ids()
-        found = self._frames(_MAY_GO, {"before": to_ms(delivered_before), "most": limit + len(known)})
+        found = self._frames(statements.MAY_GO, {"before": to_ms(delivered_before), "most": limit + len(known)})
         return [frame for frame in found if frame.id not in known][:limit]
 
     def pending_times(self, camera: str, *, in_doubt: bool = False) -> list[tuple[int, datetime, int]]:
         """(id, time, bytes) of a camera's droppable frames, oldest first."""
         number = self._numbers.known(camera)
-        rows = self._rows(_DROPPABLE, {"camera_id": number, "doubt": int(in_doubt)}) if number is not None else []
+        rows = (
+            self._rows(statements.DROPPABLE, {"camera_id": number, "doubt": int(in_doubt)})
+            if number is not None
+            else []
+        )
         return [(row.id, from_ms(row.at), row.bytes) for row in rows]
 
     def receipts(self, camera: str, begin: datetime, end: datetime) -> Iterator[tuple[Frame, Receipt]]:
@@ -194,7 +134,7 @@ class Frames:
         if number is None:
             return
         place = {"camera_id": number, "begin": to_ms(begin), "past": 0, "end": to_ms(end), "most": _AT_ONCE}
-        while rows := self._rows(_RECEIPTS, place):
+        while rows := self._rows(statements.RECEIPTS, place):
             for row in rows:
                 frame = frame_of(row, camera)
                 at = frame.delivered_at or frame.at
@@ -203,12 +143,12 @@ class Frames:
 
     def unsure_frames(self) -> list[UnsureFrame]:
         """Frames taken while the clock was unsure, oldest capture first."""
-        rows = self._rows(_UNNAMED, {"unsure": 1, "most": _NO_LIMIT})
+        rows = self._rows(statements.UNNAMED, {"unsure": 1, "most": _NO_LIMIT})
         return [UnsureFrame(frame_of(row, self._numbers.name(row.camera)), row.mono_ms, row.boot_id) for row in rows]
 
     def unnamed(self, limit: int) -> list[Frame]:
         """Frames found in the spool without a row."""
-        return self._frames(_UNNAMED, {"unsure": 0, "most": limit})
+        return self._frames(statements.UNNAMED, {"unsure": 0, "most": limit})
 
     # --- changes ----------------------------------------------------------------------------------------------
 
