@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from edge_service.adapters.store.ballast import Ballast
 from edge_service.adapters.store.connect import DatabaseBrokenError, engine_for
-from edge_service.adapters.store.trouble import Trouble
+from edge_service.adapters.store.trouble import PROBE, Trouble
 from edge_service.adapters.store.writer import Writer
 from edge_service.errors import PersonNeededError
+from tests.store_kit import opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,3 +45,20 @@ def test_a_probe_that_finds_the_database_damaged_does_not_keep_it_to_itself(tmp_
 
 def test_a_disk_that_is_gone_is_not_taken_for_a_full_one(tmp_path: Path) -> None:
     assert not Ballast(tmp_path / "gone").no_room()
+
+
+def test_a_disk_that_refused_is_tried_again_also_while_nobody_writes(tmp_path: Path) -> None:
+    """Stopped by command, a node writes nothing: what it shows must not stay for ever."""
+    folder = tmp_path / "data"
+    store = opened(folder)
+    (folder / PROBE).mkdir()
+    store.trouble.failed(PersonNeededError("the disk does not take or give data", code="disk_error"))
+    patience = threading.Event()
+    patience.wait(1)
+    assert store.trouble.code == "disk_error"
+    (folder / PROBE).rmdir()
+    until = time.monotonic() + 30
+    while store.trouble.code and time.monotonic() < until:
+        patience.wait(0.1)
+    assert store.trouble.code == ""
+    store.close()

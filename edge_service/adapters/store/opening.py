@@ -89,7 +89,7 @@ class Store:
         self._lock = Lock(folder)
         self._ballast = Ballast(folder)
         self._keepsake = Keepsake(folder)
-        self.trouble = Trouble(folder)
+        self.trouble = Trouble(folder, self._troubled)
         self._files = SpoolFiles(folder / "spool", self.trouble.failed)
         self.quarantine = Quarantine(folder / "quarantine", SpoolFiles(folder / "quarantine"))
         self._beside = False
@@ -288,6 +288,9 @@ class Store:
 
     def _copied(self) -> None:
         self.tell()
+
+    def _troubled(self) -> None:
+        self.writer.wake()
 
     def _died(self, error: BaseException) -> None:
         """The store thread ended; while opening, the opener sees it himself."""

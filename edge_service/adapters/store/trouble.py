@@ -25,11 +25,13 @@ _OF_THE_DISK = frozenset({"disk_full", "disk_error"})
 class Trouble:
     """``code`` is disk_full or disk_error while the disk refuses, else ""; ``message`` says why. Safe for many threads.
 
-    Only a probe ends it: a write that worked elsewhere proves nothing for a failing disk.
+    Only a probe ends it: a write that worked elsewhere proves nothing for a failing disk. ``noticed`` is called at the
+    first failure, by its thread: whoever probes begins to.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, noticed: Callable[[], None] = lambda: None) -> None:
         self._path = folder / PROBE
+        self._noticed = noticed
         self._lock = threading.Lock()
         self.code = ""
         self.message = ""
@@ -41,7 +43,9 @@ class Trouble:
         with self._lock:
             if error.code != self.code:
                 _log.warning("writing fails and is tried again: %s", error.message)
-            self.code, self.message = error.code, error.message
+            is_new, self.code, self.message = not self.code, error.code, error.message
+        if is_new:
+            self._noticed()
 
     def probe(self, try_database: Callable[[], None]) -> bool:
         """Write and sync a file, and the database; True when both work again. Raises DatabaseBrokenError."""

@@ -35,7 +35,7 @@ _CLOSE_SECONDS = 5.0
 class Writer:
     """Runs changes in order. ``on_death`` is called with the exception that ended the thread.
 
-    ``busy_since`` is the monotonic start of the commit under way (None: idle): it tells whether the disk hangs.
+    ``busy_since`` is the monotonic start of the commit or probe under way (None: idle): it tells whether the disk hangs.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Writer:
         self._ballast = ballast
         self._trouble = trouble
         self._on_death = on_death
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | bool | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._gate = threading.Lock()
         self._open = False
@@ -110,6 +110,10 @@ class Writer:
         if self._late_waiting:
             self.do(lambda _connection: None)
 
+    def wake(self) -> None:
+        """The disk refused something: from now on it is tried now and then, also while nobody writes."""
+        self._jobs.put(True)
+
     def _put(self, job: Job) -> None:
         with self._gate:
             if not self._open:
@@ -140,11 +144,11 @@ class Writer:
                 job = self._jobs.get_nowait()
             except queue.Empty:
                 break
-            if job is not None:
+            if isinstance(job, Job):
                 batch.append(job)
-        for job in batch:
-            if job.done is not None and not job.done.done():
-                job.done.set_exception(error)
+        for one in batch:
+            if one.done is not None and not one.done.done():
+                one.done.set_exception(error)
         self._on_death(error)
 
     def _gather(self, batch: list[Job]) -> bool:
@@ -157,12 +161,14 @@ class Writer:
                 return False
             if isinstance(job, Job):
                 batch.append(job)
+            else:
+                self._look_at_disk()
             now = time.monotonic()
             if any(one.by <= now for one in batch):
                 return self._take_all(batch)
 
     def _next(self, batch: list[Job]) -> Job | bool | None:
-        """The next change, None to end, True when a deadline came."""
+        """The next change, None to end, True when a deadline came or somebody knocked."""
         limit = min((job.by for job in batch), default=float("inf")) - time.monotonic()
         if self._ballast.missing or self._trouble.code:
             limit = min(limit, _LOOK_SECONDS)
@@ -179,7 +185,8 @@ class Writer:
                 return True
             if job is None:
                 return False
-            batch.append(job)
+            if isinstance(job, Job):
+                batch.append(job)
         return True
 
     def _write(self, batch: list[Job]) -> None:
@@ -203,4 +210,6 @@ class Writer:
         if self._ballast.missing:
             self._ballast.restore()
         if self._trouble.code:
+            self.busy_since = time.monotonic()
             self._trouble.probe(self._commits.try_database)
+            self.busy_since = None
