@@ -35,7 +35,7 @@ _CLOSE_SECONDS = 5.0
 class Writer:
     """Runs changes in order. ``on_death`` is called with the exception that ended the thread.
 
-    ``busy_since`` is the monotonic start of the commit or probe under way (None: idle): it tells whether the disk hangs.
+    ``busy_since`` is the monotonic start of the commit or probe under way (None: idle): by it a hanging disk is seen.
     """
 
     def __init__(
