@@ -5,7 +5,7 @@ A key beside the database protects copies of the database only; ``EDGE_SERVICE_S
 
 from __future__ import annotations
 
-import contextlib
+import base64
 import hashlib
 import os
 import threading
@@ -21,18 +21,22 @@ if TYPE_CHECKING:
 
 KEY_FILE = "secret.key"
 KEY_VARIABLE = "EDGE_SERVICE_SECRET_KEY"
+_KEY_BYTES = 32
+_MOST_BYTES = 100_000
+_FORM = "32 random bytes in URL-safe base64 (docs/sign-in.md)"
 
 
 class Vault:
     """``key`` is the text of EDGE_SERVICE_SECRET_KEY (Fernet keys, comma-separated, the first one encrypts), None: the
-    key file in ``folder``, made at first use; ``named`` is the variable that stands for it. cryptography is loaded at
-    first use.
+    key file in ``folder``, made at first use; ``named`` is the variable that stands for it, ``unread`` why it gave no
+    text. cryptography is loaded when the first secret is sealed or opened.
     """
 
-    def __init__(self, folder: Path, key: str | None = None, named: str = KEY_VARIABLE) -> None:
+    def __init__(self, folder: Path, key: str | None = None, named: str = KEY_VARIABLE, unread: str = "") -> None:
         self._path = folder / KEY_FILE
         self._given = key
         self._named = named
+        self._unread = unread
         self._lock = threading.Lock()
         self._ring: MultiFernet | None = None
 
@@ -46,9 +50,11 @@ class Vault:
         if not named:
             return cls(folder)
         try:
-            return cls(folder, Path(named).read_text(encoding="utf-8"), variable)
-        except (OSError, UnicodeDecodeError):
-            return cls(folder, "", variable)
+            with Path(named).open("rb") as file:
+                return cls(folder, file.read(_MOST_BYTES).decode(), variable)
+        except (OSError, ValueError) as error:  # not the name: the key itself may stand there by mistake
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no text"
+            return cls(folder, "", variable, f"names a file that cannot be read ({reason})")
 
     def __repr__(self) -> str:
         """Without the key."""
@@ -62,15 +68,16 @@ class Vault:
     @property
     def keys(self) -> int:
         """How many keys can open secrets; the first one seals."""
-        return len((self._given or "").replace(",", " ").split()) if not self.own else len(self._text().split())
+        return len(self._words())
 
     def trouble(self) -> str:
-        """What is wrong with the form of the environment's key; "" when it can be used, or the key is the file's."""
-        if self._given is not None:
-            try:
-                self._opened()
-            except PersonNeededError as problem:
-                return problem.message
+        """What is wrong with the form of the key; "" when it can be used, or is not made yet. Makes none."""
+        if self.own and not os.path.lexists(self._path):
+            return ""
+        try:
+            self._words()
+        except PersonNeededError as problem:
+            return problem.message
         return ""
 
     def seal(self, text: str) -> str:
@@ -114,16 +121,14 @@ class Vault:
 
         Raises PersonNeededError(code=secrets_unreadable) when the key comes from the environment.
         """
-        from cryptography.fernet import Fernet
-
         if self._given is not None:
             raise PersonNeededError(
                 f"the key comes from {KEY_VARIABLE}: put the new one before it there, separated by a comma",
                 code="secrets_unreadable",
             )
-        self._opened()
+        self._words()
         with self._lock:
-            self._store(f"{Fernet.generate_key().decode('ascii')}\n{self._text()}")
+            self._store(f"{_new_key()}\n{self._text()}")
             self._ring = None
 
     def drop_old_keys(self) -> None:
@@ -138,27 +143,26 @@ class Vault:
 
         with self._lock:
             if self._ring is None:
-                text = self._given.replace(",", " ") if self._given is not None else self._text()
-                try:
-                    self._ring = MultiFernet([Fernet(key) for key in text.split()])
-                except ValueError as error:
-                    where = KEY_FILE if self._given is None else self._named
-                    # not the cause's own words: they may quote the key
-                    raise PersonNeededError(
-                        f"{where}: holds no usable key, allowed: 32 random bytes in URL-safe base64 (docs/sign-in.md)",
-                        code="secrets_unreadable",
-                    ) from error
+                self._ring = MultiFernet([Fernet(word) for word in self._words()])
             return self._ring
 
-    def _text(self) -> str:
-        from cryptography.fernet import Fernet
+    def _words(self) -> list[str]:
+        """All keys, each of the form that Fernet takes; the file is made if there is none."""
+        where, words = self._named, (self._given or "").replace(",", " ").split()
+        if self.own:
+            where, words = KEY_FILE, self._text().split()
+        if self._unread:
+            raise PersonNeededError(f"{where}: {self._unread}", code="secrets_unreadable")
+        if not words or not all(map(_is_key, words)):
+            raise PersonNeededError(f"{where}: holds no usable key, allowed: {_FORM}", code="secrets_unreadable")
+        return words
 
+    def _text(self) -> str:
         try:
             try:
                 return self._path.read_text(encoding="utf-8")
             except FileNotFoundError:
-                text = Fernet.generate_key().decode("ascii") + "\n"
-                self._store(text, new=True)
+                self._store(f"{_new_key()}\n", new=True)
                 return self._path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise PersonNeededError(f"{KEY_FILE} cannot be read", code="secrets_unreadable") from error
@@ -173,9 +177,7 @@ class Vault:
                 handle.flush()
                 os.fsync(handle.fileno())
             if new:
-                with contextlib.suppress(FileExistsError):
-                    os.link(part, self._path)
-                part.unlink()
+                _name_new(part, self._path)
             else:
                 part.replace(self._path)
             folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -185,3 +187,27 @@ class Vault:
                 os.close(folder)
         except OSError as error:
             raise PersonNeededError(f"{KEY_FILE} cannot be written: {error.strerror}", code="disk_error") from error
+
+
+def _name_new(part: Path, path: Path) -> None:
+    """Give the whole file its name, unless somebody else's has it by now."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        pass
+    except OSError:  # no hard links here (FAT): two that begin at the same moment are not told apart
+        if not path.exists():
+            part.replace(path)
+            return
+    part.unlink()
+
+
+def _is_key(word: str) -> bool:
+    try:
+        return len(base64.urlsafe_b64decode(word)) == _KEY_BYTES
+    except ValueError:
+        return False
+
+
+def _new_key() -> str:
+    return base64.urlsafe_b64encode(os.urandom(_KEY_BYTES)).decode("ascii")

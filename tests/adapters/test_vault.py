@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +12,7 @@ from cryptography.fernet import Fernet
 
 from edge_service.adapters.vault import KEY_FILE, Vault
 from edge_service.errors import PersonNeededError
+from tests.service_kit import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,17 +99,51 @@ def test_the_environments_keys_are_replaced_by_hand(tmp_path: Path) -> None:
     _unreadable(lambda: Vault(tmp_path, new).rotate(sealed))
 
 
-def test_the_form_of_the_environments_key_is_judged_before_its_first_use(tmp_path: Path) -> None:
-    def trouble(**environment: str) -> str:
-        return Vault.of(
-            tmp_path, {f"EDGE_SERVICE_SECRET_{name}": value for name, value in environment.items()}
-        ).trouble()
+def trouble(folder: Path, **environment: str) -> str:
+    """What is wrong with the key that these EDGE_SERVICE_SECRET_... name, or with the one in the folder."""
+    return Vault.of(folder, {f"EDGE_SERVICE_SECRET_{name}": value for name, value in environment.items()}).trouble()
 
+
+def test_the_form_of_the_environments_key_is_judged_before_its_first_use(tmp_path: Path) -> None:
     named = tmp_path / "named"
     named.write_text("abc")
-    assert trouble() == trouble(KEY=_new_key()) == trouble(KEY=f"{_new_key()},{_new_key()}") == ""
-    assert trouble(KEY="abc").startswith("EDGE_SERVICE_SECRET_KEY: holds no usable key, allowed: 32 random bytes")
-    assert trouble(KEY=f"{_new_key()},abc")
-    for file in (named, tmp_path / "none"):
-        assert trouble(KEY_FILE=str(file)).startswith("EDGE_SERVICE_SECRET_KEY_FILE: holds no usable key")
+    for good in ({}, {"KEY": _new_key()}, {"KEY": f"{_new_key()},{_new_key()}"}):
+        assert trouble(tmp_path, **good) == ""
+    told = trouble(tmp_path, KEY="abc")
+    assert told.startswith("EDGE_SERVICE_SECRET_KEY: holds no usable key, allowed: 32 random bytes")
+    assert trouble(tmp_path, KEY=f"{_new_key()},abc")
+    assert trouble(tmp_path, KEY_FILE=str(named)).startswith("EDGE_SERVICE_SECRET_KEY_FILE: holds no usable key")
     assert not (tmp_path / KEY_FILE).exists(), "nothing is made by looking"
+
+
+def test_a_named_file_that_cannot_be_read_is_told_as_such_without_its_name(tmp_path: Path) -> None:
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for named, why in (
+        (str(tmp_path / "none"), "No such file or directory"),
+        (str(tmp_path), "Is a directory"),
+        (str(binary), "it is no text"),
+        (_new_key(), "No such file or directory"),  # the key itself, in the wrong variable
+    ):
+        told = trouble(tmp_path, KEY_FILE=named)
+        assert told == f"EDGE_SERVICE_SECRET_KEY_FILE: names a file that cannot be read ({why})"
+    assert trouble(tmp_path, KEY_FILE="/dev/zero").startswith("EDGE_SERVICE_SECRET_KEY_FILE: holds no usable key")
+
+
+@pytest.mark.parametrize("damage", ["", "\n", "abc\n", "A" * 44, "half of a ke\x00\x00"])
+def test_a_damaged_key_of_our_own_is_told_before_its_first_use_and_left_as_it_is(tmp_path: Path, damage: str) -> None:
+    assert Vault(tmp_path).seal("x")
+    assert trouble(tmp_path) == ""
+    (tmp_path / KEY_FILE).write_text(damage)
+    assert trouble(tmp_path).startswith("secret.key: holds no usable key, allowed: ")
+    assert (tmp_path / KEY_FILE).read_text() == damage
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_a_key_is_made_where_there_are_no_hard_links(tmp_path: Path) -> None:
+    script = "import sys, pathlib; from edge_service.adapters.vault import Vault; Vault(pathlib.Path(sys.argv[1])).keys"
+    refused = ["strace", "-f", "-o", "/dev/null", "-e", "trace=link,linkat", "-e", "inject=link,linkat:error=EPERM"]
+    for _ in range(2):
+        subprocess.run([*refused, sys.executable, "-c", script, str(tmp_path)], check=True, cwd=ROOT, timeout=60)
+        assert Vault(tmp_path).keys == 1
+    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]

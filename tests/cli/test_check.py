@@ -154,3 +154,14 @@ def test_a_key_for_secrets_that_is_none_is_a_warning(file: Path, capsys: pytest.
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("EDGE_SERVICE_SECRET_KEY: holds no usable key, allowed: ")
     assert line.endswith("(warning)")
+
+
+def test_a_damaged_key_in_the_data_folder_is_a_warning(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = file.parent / "kept"
+    data.mkdir()
+    (data / "secret.key").write_text("")
+    file.write_text(f"data_dir: {data}\n")
+    assert check.run(arguments(file)) == 0
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("secret.key: holds no usable key, allowed: ")
+    assert [path.name for path in data.iterdir()] == ["secret.key"]

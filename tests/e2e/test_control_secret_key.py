@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.e2e.control_kit import Place
 from tests.service_kit import wait_until
 
@@ -11,21 +13,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_key_that_is_none_is_told_at_the_start_and_the_node_works(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["EDGE_SERVICE_SECRET_KEY", "secret.key"])
+def test_a_key_that_is_none_is_told_at_the_start_and_the_node_works(tmp_path: Path, name: str) -> None:
     place = Place(tmp_path)
-    place.service.environment["EDGE_SERVICE_SECRET_KEY"] = "abc"
+    if name.isupper():
+        place.service.environment[name] = "abc"
+    else:
+        (place.service.folder / "data").mkdir()
+        (place.service.folder / "data" / name).write_text("")
     caller = place.start()
     try:
         wait_until(lambda: "secrets_unreadable" in caller.state()["problems"], 20, "the problem")
         assert caller.done(caller.ask("capture", camera="porch")["id"])["status"] == "ok"
         refused = caller.config({"cameras": {"porch": {"headers": {"X-Key": "canary"}}}})
         assert refused["status"] == "error"
-        assert "EDGE_SERVICE_SECRET_KEY" in refused["message"]
+        assert name in refused["message"]
         assert caller.state("porch")["capture"] == "running"
     finally:
         caller.__exit__()
         place.close()
     said = place.service.output()
-    assert [line for line in said.splitlines() if "EDGE_SERVICE_SECRET_KEY: holds no usable key" in line][1:] == []
+    assert [line for line in said.splitlines() if f"{name}: holds no usable key" in line][1:] == []
     assert "Traceback" not in said
     assert "canary" not in said
