@@ -5,14 +5,19 @@ Exit codes: 0 good, 1 a fault at run time or a failed check, 2 wrong usage or an
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C leaves no traceback, not before main and not behind it
+
 import argparse
+import contextlib
 import importlib
 import os
-import signal
 import sys
 import time
 import traceback
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from edge_service import __version__
 from edge_service.errors import EdgeServiceError, SettingsError
@@ -52,32 +57,66 @@ def parser_for(command: str | None) -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit code. Wrong usage ends with 2 (argparse)."""
+    """Run one command and return its exit code; 2 for wrong usage."""
     words = sys.argv[1:] if argv is None else argv
     # Before anything computes a local time: the process runs in UTC, zones are explicit (contract, section "Time").
     environ = dict(os.environ)
     os.environ["TZ"] = "UTC"
     time.tzset()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started us
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
     command = next((word for word in words if word in COMMANDS), None)
     if command == "run":
         _end_quietly_until_started()
+    try:
+        code = _obey(command, words, environ)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        code = 1
+    except SettingsError as error:  # each line of it begins with its place
+        _complain(traceback.format_exc() if "--debug" in words else f"{error}\n")
+        code = 2
+    except Exception as error:  # noqa: BLE001 - told in a line
+        _complain(traceback.format_exc() if "--debug" in words else f"edge-service {command}: {_told(error)}\n")
+        code = 1
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _empty(stream)
+    return code
+
+
+def _obey(command: str | None, words: list[str], environ: dict[str, str]) -> int:
     arguments = parser_for(command).parse_args(words)
     arguments.environ = environ
+    return int(importlib.import_module(f"edge_service.cli.{arguments.command}").run(arguments))
+
+
+def _told(error: Exception) -> str:
+    """One line for people. A bug's own words may hold anything, so only its place is named."""
+    if isinstance(error, EdgeServiceError):
+        return error.message
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if isinstance(error.filename, str) else error.strerror
+    home = __file__.rpartition("/")[0]
+    ours = [step for step in traceback.extract_tb(error.__traceback__) if step.filename.startswith(home)]
+    place = f" in {ours[-1].filename.removeprefix(f'{home}/')}, line {ours[-1].lineno}" if ours else ""
+    return f"a bug, {type(error).__name__}{place}; with --debug it shows all"
+
+
+def _complain(text: str) -> None:
+    with contextlib.suppress(OSError):  # there is nobody else to tell; the exit code says it
+        sys.stderr.write(text)
+
+
+def _empty(stream: TextIO) -> None:
+    """Nobody may read any more, or the disk below be full: the end of the process must not stumble over that."""
     try:
-        return int(importlib.import_module(f"edge_service.cli.{arguments.command}").run(arguments))
-    except SettingsError as error:
-        sys.stderr.write(traceback.format_exc() if arguments.debug else f"{error}\n")
-        return 2
-    except EdgeServiceError as error:
-        if arguments.debug:
-            raise
-        sys.stderr.write(f"edge-service {arguments.command}: {error}\n")
-        return 1
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        return 130
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _end_quietly_until_started() -> None:
@@ -88,4 +127,7 @@ def _end_quietly_until_started() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    ended = main()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(ended)

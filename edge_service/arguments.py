@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from edge_service.errors import Fault
+from edge_service.local_time import FIRST_YEAR, LAST_YEAR
 from edge_service.units import is_id
 from edge_service.url_secrets import HIDDEN
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 LONGEST_TEXT: Final = 1024
 LONGEST_CODE: Final = 2048
 LONGEST_SHOWN: Final = 64
-_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 _SWITCH: Final = {"ON": True, "OFF": False}
@@ -135,7 +135,7 @@ def read_moment(members: Mapping[str, object], key: str, faults: Faults) -> date
         moment = datetime.fromisoformat(value) if len(value) <= LONGEST_SHOWN else None
     except ValueError:
         moment = None
-    if moment is None or not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+    if moment is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
         faults.add(key, "bad_format", "is no time", allowed, value)
         return None
     return moment

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""Of moments that are asked about: far enough from both ends to be counted with in every zone."""
 _DAY_S = 86400
 
 
@@ -75,6 +77,8 @@ def parse_moment(text: str, zone: ZoneInfo) -> datetime:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise ValueError("is no time, allowed: 2026-11-23, 2026-11-23T14:05, 2026-11-23T14:05:00+01:00") from None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"is no time, allowed: years {FIRST_YEAR} to {LAST_YEAR}")
     if moment.tzinfo is None:
         whole = second_of(moment.date(), moment.hour * 3600 + moment.minute * 60 + moment.second, zone)
         return from_second(whole) + timedelta(microseconds=moment.microsecond)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edge_service.cli.tables import sums_tables
+from edge_service.errors import PersonNeededError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -139,10 +140,12 @@ def drive(service: Runner, now: Callable[[], datetime], seconds: float | None) -
     begin = now()
     try:
         service.start()
-        _watch(service, stop, begin, now, seconds)
-        sums = _last_sums(service, begin, now)
+        try:
+            _watch(service, stop, begin, now, seconds)
+            sums = _last_sums(service, begin, now)
+        finally:
+            service.stop()
     finally:
-        service.stop()
         for name, handler in before.items():
             signal.signal(name, handler)
     _say("", sums_tables(sums), "")
@@ -180,10 +183,15 @@ def _last_sums(service: Runner, begin: datetime, now: Callable[[], datetime]) ->
 
 
 def _folder(wanted: Path | None) -> Path:
-    if wanted is None:
-        return Path(tempfile.mkdtemp(prefix="edge_service-demo-"))
-    wanted.mkdir(parents=True, exist_ok=True)
-    return wanted.resolve()
+    """Raises PersonNeededError when there can be none."""
+    try:
+        if wanted is None:
+            return Path(tempfile.mkdtemp(prefix="edge_service-demo-"))
+        wanted.mkdir(parents=True, exist_ok=True)
+        return wanted.resolve()
+    except OSError as error:
+        place = wanted or "a new folder"
+        raise PersonNeededError(f"{place} cannot be made: {error.strerror}", code="disk_error") from error
 
 
 def _zone(wanted: str | None) -> str:

@@ -14,6 +14,7 @@ from edge_service.adapters.clock import SystemClock
 from edge_service.adapters.config_files import read_config
 from edge_service.adapters.progress.asked import NotRunningError, read
 from edge_service.adapters.store.opening import Store
+from edge_service.adapters.store.schema import DATABASE
 from edge_service.adapters.vault import Vault
 from edge_service.configuration import Configuration, read_changes
 from edge_service.errors import PersonNeededError
@@ -46,7 +47,7 @@ def opened(arguments: Namespace, *, may_be_new: bool = False) -> Iterator[Opened
     environ = arguments.environ
     found = read_config(arguments.config, environ, platform.node())
     folder = Path(found.load().settings.data_dir)
-    if not (folder / "edge_service.db").exists():
+    if not has_database(folder):
         if not may_be_new:
             raise PersonNeededError(f"{folder} holds no database: the service has not run here yet", code="disk_error")
         with tempfile.TemporaryDirectory(prefix="edge_service-") as empty, _opened(Path(empty), found, environ) as node:
@@ -54,6 +55,17 @@ def opened(arguments: Namespace, *, may_be_new: bool = False) -> Iterator[Opened
         return
     with _opened(folder, found, environ) as node:
         yield node
+
+
+def has_database(folder: Path) -> bool:
+    """Whether a service has run here. Raises PersonNeededError when that may not be seen."""
+    try:
+        (folder / DATABASE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise PersonNeededError(f"{folder} cannot be read: {error.strerror}", code="disk_error") from error
+    return True
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from edge_service.adapters.folder import FolderDestination
 from edge_service.adapters.pictures import PictureLook
 from edge_service.adapters.store.opening import Store
 from edge_service.adapters.vault import Vault
+from edge_service.cli.opened import has_database
 from edge_service.configuration import read_changes
 from edge_service.errors import EdgeServiceError, SettingsError
 from edge_service.linking import DropboxRoom
@@ -38,7 +39,7 @@ def changes_beside(arguments: Namespace, read: ConfigRead) -> Changes | None:
         folder = Path(read.load().settings.data_dir)
     except SettingsError:
         return None  # the same faults are told without the changes
-    if not (folder / "edge_service.db").exists():
+    if not has_database(folder):
         return None
     store = Store(folder)
     store.open(SystemClock().now(), beside=True)
@@ -108,7 +109,7 @@ def _destination(loaded: Loaded, environ: Mapping[str, str]) -> tuple[str, bool,
     if settings.destination.type == "folder":
         return _folder(settings.destination.path, clock)
     data = Path(settings.data_dir)
-    if not (data / "edge_service.db").exists():
+    if not has_database(data):
         return "dropbox", False, "not linked yet: run `edge-service link`"
     store = Store(data)
     store.open(clock.now(), beside=True)

@@ -16,7 +16,9 @@ from PIL import Image
 
 from edge_service.__main__ import main
 from edge_service.adapters.clock import SystemClock
+from edge_service.adapters.store.opening import Store
 from edge_service.cli.demo import CAMERAS, demo_settings, drive, introduction
+from edge_service.errors import EdgeServiceError, PersonNeededError
 from edge_service.fates import Sums
 
 if TYPE_CHECKING:
@@ -51,13 +53,18 @@ def test_the_introduction_names_the_folder_the_broker_and_the_topics(tmp_path: P
 class FakeService:
     """Answers as the service does: so many frames wait, one fewer at each question."""
 
-    def __init__(self, waiting: int = 0, error: Exception | None = None) -> None:
+    def __init__(
+        self, waiting: int = 0, error: Exception | None = None, refused: EdgeServiceError | None = None
+    ) -> None:
+        self.refused = refused
         self.waiting = waiting
         self.error = error
         self.calls: list[str] = []
 
     def start(self) -> None:
         self.calls.append("start")
+        if self.refused:
+            raise self.refused
 
     def sums(self, begin: datetime, end: datetime) -> dict[str, Sums]:
         assert begin <= end
@@ -96,17 +103,35 @@ def test_a_thread_that_died_ends_it_with_its_error() -> None:
     assert service.calls == ["start", "stop"]
 
 
+def test_a_service_that_could_not_begin_is_not_ended() -> None:
+    service = FakeService(refused=PersonNeededError("another edge-service runs", code="conflict"))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(PersonNeededError, match="another edge-service runs"):
+        drive(service, SystemClock().now, 60)
+    assert service.calls == ["start"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_folder_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    store = Store(taken)
+    store.open(SystemClock().now())
+    try:
+        for folder, why in ((taken, "another edge-service runs"), (taken / "edge_service.db", "cannot be made")):
+            done = subprocess.run(
+                command("--seconds=1", f"--data-dir={folder}"),
+                cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+            )  # fmt: skip
+            assert done.returncode == 1
+            [line] = done.stderr.splitlines()
+            assert line.startswith("edge-service demo: ")
+            assert why in line
+    finally:
+        store.close()
+
+
 def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "edge_service", "demo", *words]
-
-
-@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "x"])
-def test_a_wrong_number_of_seconds_is_wrong_usage(seconds: str) -> None:
-    done = subprocess.run(
-        command(f"--seconds={seconds}"), cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
-    )
-    assert done.returncode == 2
-    assert "--seconds" in done.stderr
 
 
 def test_the_whole_of_it_delivers_every_planned_picture_and_says_so(tmp_path: Path) -> None:

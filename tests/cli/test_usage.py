@@ -34,6 +34,8 @@ def edge_service(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         ("demo --seconds x", "--seconds"),
         ("ledger --from yesterday", "--from: "),
         ("verify --to 2026-13-01", "--to: "),
+        ("ledger --from 9999-12-31T23:59:59-14:00", "--from: is no time, allowed: years 1970 to 9000"),
+        ("ledger --to 0001-01-01", "--to: "),
         ("check --config nope.yaml", "nope.yaml: cannot be read"),
     ],
 )
@@ -51,3 +53,18 @@ def test_an_invalid_file_ends_with_2_with_its_traceback_too(tmp_path: Path) -> N
     assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert "config.yaml:1: node: " in done.stderr
+
+
+def test_a_file_that_stands_there_and_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").symlink_to("elsewhere")
+    done = edge_service(tmp_path, "check")
+    assert (done.returncode, done.stderr) == (2, "config.yaml: cannot be read (No such file or directory)\n")
+
+
+@pytest.mark.parametrize(("command", "code"), [("status", 1), ("ledger", 1), ("verify", 1), ("check", 0), ("run", 1)])
+def test_a_data_folder_that_cannot_be_looked_into_is_one_line(tmp_path: Path, command: str, code: int) -> None:
+    (tmp_path / "config.yaml").write_text(f"node: garden\ndata_dir: {'d' * 300}\n")
+    done = edge_service(tmp_path, command)
+    assert done.returncode == code
+    [line] = done.stderr.splitlines()
+    assert "File name too long" in line

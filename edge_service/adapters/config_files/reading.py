@@ -61,7 +61,7 @@ def read_config(named: str | None, environment: Mapping[str, str], host: str) ->
     """
     wanted = named or environment.get(FILE_VARIABLE)
     path = FilePath(wanted or DEFAULT_FILE)
-    exists = bool(wanted) or path.exists()
+    exists = bool(wanted) or _stands(path)
     secrets = _Secrets(path.parent / SECRETS_FILE)
     yaml = _read_file(path, Resolver(secrets.value, _variable(environment))) if exists else YamlTree()
     readers = Readers(_read_text, lambda text: read_flow(text, environment))
@@ -137,6 +137,17 @@ def _variable(environment: Mapping[str, str]) -> Resolve:
         return (found, "") if found is not None else (None, f"the environment has no {name}")
 
     return value
+
+
+def _stands(path: FilePath) -> bool:
+    """Also when it may not be read, or is a link that leads nowhere: then that is told, and not taken for no file."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _read_file(path: FilePath, resolver: Resolver) -> YamlTree:
