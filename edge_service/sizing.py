@@ -16,6 +16,8 @@ PIECE_SECONDS = 1.2
 PIECE_MIN = 32 * 1024
 PIECE_FIRST = 64 * 1024
 """Before anything was measured: small enough for a slow line, and a fast one is known after some pieces."""
+PIECE_MOST = 64 * 1024 * 1024
+"""However fast the line is and however much memory is allowed: Dropbox takes 150 MiB a request [files.stone]."""
 _STEP = 4.0
 """At most so many times larger than the piece before; smaller at once."""
 
@@ -37,7 +39,7 @@ class Sizing:
 
     def budget(self, memory: int, rate: int = 0) -> int:
         """Bytes of the next piece: ``memory`` allows four of them, ``rate`` (bytes/s, 0: no limit) one second's."""
-        self._bytes = min(self._bytes, memory / 4)
+        self._bytes = min(self._bytes, memory / 4, float(PIECE_MOST))
         wanted = self._bytes
         self._given = max(1, int(min(wanted, rate) if rate else wanted))
         return self._given

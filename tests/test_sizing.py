@@ -68,3 +68,12 @@ def test_a_piece_ends_with_its_last_frame_and_one_without_an_end_says_nothing() 
 
 def test_a_limit_of_speed_keeps_pieces_to_one_second_of_it() -> None:
     assert Sizing().budget(16 * MIB, 10_000) == 10_000
+
+
+def test_a_piece_never_passes_what_one_request_may_carry() -> None:
+    sizing = Sizing()
+    for number in range(1, 20):
+        size = sizing.budget(2**34)
+        sizing.sent([number], size, 0.0)
+        sizing.settled([number], 0.001)
+    assert sizing.budget(2**34) == 64 * 2**20

@@ -176,6 +176,15 @@ def test_an_account_that_refuses_the_batch_routes_gets_sessions_one_by_one(node:
     assert _routes(node).count("files/upload_session/start_batch") <= 2, "it is remembered for a while"
 
 
+def test_that_an_account_refuses_the_batch_routes_is_remembered_also_when_the_run_fails(node: Node) -> None:
+    order = node.emulator.order("route_absent", route="files/upload_session/start_batch", times=None, status=400)
+    node.emulator.order("server_error", route="files/upload_session/finish_batch*")
+    _, trouble = _run(node, _frames(4))
+    assert isinstance(trouble, TryAgainError)
+    assert all(o.receipt for o in node.send(_frames(4)))
+    assert order.struck == 1
+
+
 def test_an_entry_that_is_busy_is_committed_again_without_its_bytes(node: Node) -> None:
     node.emulator.order("write_error", path="*00002.jpg", error="too_many_write_operations", times=2)
     frames = _frames(3)

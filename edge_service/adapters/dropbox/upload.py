@@ -60,9 +60,11 @@ class DropboxDestination:
 
         before = self._monotonic() < self._singles_until
         shipment = Shipment(self._client, self._sender, singles=before)
-        yield from shipment.run(pieces)
-        if shipment.singles and not before:
-            self._singles_until = self._monotonic() + _SINGLES_S
+        try:
+            yield from shipment.run(pieces)
+        finally:
+            if shipment.singles and not before:
+                self._singles_until = self._monotonic() + _SINGLES_S
 
     def _lone(self, out: Outgoing) -> Iterator[Sequence[Outcome]]:
         wait = self._client.paused(commit=True)
