@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import logging
 import os
 import stat
 import threading
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_service.ports import Outgoing
+
+_log = logging.getLogger(__name__)
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _AWAY = frozenset(
@@ -44,6 +47,7 @@ class FolderDestination:
         self._now = now
         self._closed = threading.Event()
         self._device: int | None = None
+        self._below: Path | None = None
 
     def deliver(self, pieces: Iterable[Sequence[Outgoing]]) -> Iterator[Sequence[Outcome]]:
         """One frame after the other; a piece's outcomes come together."""
@@ -163,16 +167,25 @@ class FolderDestination:
                 self._root.mkdir(mode=0o755)
         handle = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            device = os.fstat(handle).st_dev
-            if self._device is None:
-                self._device = device
-            if device != self._device:
-                raise PersonNeededError(
-                    f"{self._root} is on another disk than before: is it still mounted?", code="upload_blocked"
-                )
+            self._check_disk(os.fstat(handle).st_dev)
             yield handle
         finally:
             os.close(handle)
+
+    def _check_disk(self, device: int) -> None:
+        """Whether the disk that was mounted is there. Disks get another number each time: what counts is that what lies
+        below the mount has not come to light.
+        """
+        if device == self._device:
+            return
+        if self._below is not None and device == self._below.stat().st_dev:
+            raise PersonNeededError(
+                f"{self._root} is on another disk than before: is it still mounted?", code="upload_blocked"
+            )
+        if self._device is not None:
+            _log.warning("%s is on another disk now: what came before lies on the old one", self._root)
+        above = self._root.resolve().parents
+        self._device, self._below = device, next((one for one in above if one.stat().st_dev != device), None)
 
     @contextlib.contextmanager
     def _open_folder(self, root: int, parts: Sequence[str], *, make: bool) -> Iterator[int]:

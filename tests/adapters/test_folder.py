@@ -158,14 +158,19 @@ def test_a_closed_destination_begins_nothing_more(folder: FolderDestination) -> 
     assert caught.value.code == "stopped"
 
 
+def _mount(place: Path) -> bool:
+    place.mkdir(exist_ok=True)
+    return subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", place], check=False).returncode == 0
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "small"
-    place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", place], check=False).returncode:
+    if not _mount(place):
         pytest.skip("mounting needs root")
     yield place
-    subprocess.run(["umount", "-l", place], check=False)
+    for mounted in (place, tmp_path / "another"):
+        subprocess.run(["umount", "-l", mounted], check=False, stderr=subprocess.DEVNULL)
 
 
 def test_a_full_disk_asks_for_a_person_and_leaves_no_part(small_disk: Path) -> None:
@@ -190,3 +195,35 @@ def test_an_unmounted_disk_is_noticed_while_running(small_disk: Path) -> None:
         _send(folder, outgoing(2, b"b"))
     assert "mounted" in caught.value.message
     assert list(small_disk.iterdir()) == []
+
+
+def test_a_disk_that_comes_back_under_another_number_is_taken_again(small_disk: Path, tmp_path: Path) -> None:
+    folder = FolderDestination(small_disk, now=lambda: START)
+    _send(folder, outgoing(1, b"a"))
+    before = small_disk.stat().st_dev
+    subprocess.run(["umount", "-l", small_disk], check=True)
+    with pytest.raises(PersonNeededError):
+        folder.probe()
+    assert _mount(tmp_path / "another")  # has the old number now
+    assert _mount(small_disk)
+    assert small_disk.stat().st_dev != before
+    folder.probe()
+    assert _send(folder, outgoing(2, b"b"))[0].receipt is not None
+    assert list(_files(small_disk)) == ["Timelapse/porch/00002.jpg"]
+    subprocess.run(["umount", "-l", small_disk], check=True)
+    with pytest.raises(PersonNeededError):
+        folder.probe()
+
+
+def test_a_disk_that_is_mounted_late_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    place = tmp_path / "late"
+    folder = FolderDestination(place, now=lambda: START)
+    _send(folder, outgoing(1, b"a"))
+    if not _mount(place):
+        pytest.skip("mounting needs root")
+    try:
+        assert _send(folder, outgoing(2, b"b"))[0].receipt is not None
+        assert list(_files(place)) == ["Timelapse/porch/00002.jpg"]
+        assert "another disk" in caplog.text
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
