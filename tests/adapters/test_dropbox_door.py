@@ -161,6 +161,7 @@ def test_refused_routes_and_bad_input_need_a_person() -> None:
     scope = translate(exceptions.BadInputError("r", "not have the required scope 'files.content.write'"), _call(400))
     assert isinstance(scope, PersonNeededError)
     assert scope.code == "scope_missing"
+    assert "files.content.write" in scope.message
     root = exceptions.PathRootError("r", common.PathRootError.no_permission)
     assert isinstance(translate(root, _call(422)), TryAgainError)
 

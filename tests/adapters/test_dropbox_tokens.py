@@ -180,6 +180,30 @@ def test_a_line_that_breaks_in_a_refresh_is_no_trouble_of_the_link(node: Node, k
     assert node.reports == []
 
 
+def test_a_refresh_is_judged_by_its_own_answer_not_by_the_one_before_on_its_thread(node: Node) -> None:
+    node.link()
+    node.app = AppKeys("anotherkey")
+    node.tokens.reload()  # leaves the old link to be revoked with the next call
+    node.app = AppKeys(node.emulator.app.key)
+    grant = node.link()
+    node.tokens.spoiled(grant.access_token)
+    node.emulator.order("server_error", route="auth/token/revoke")
+    node.emulator.order("reset", route="oauth2/token")
+    with pytest.raises(TryAgainError) as caught:
+        node.client.once("account", lambda sdk: sdk.users_get_current_account())
+    assert caught.value.code == "reset"
+    assert node.reports == []
+
+
+def test_a_token_of_a_life_that_no_clock_can_count_is_no_answer(node: Node) -> None:
+    grant = node.link()
+    node.tokens.spoiled(grant.access_token)
+    node.emulator.behaviour.token_life = 1e20
+    with pytest.raises(TryAgainError) as caught:
+        node.tokens.access()
+    assert caught.value.code == "strange_answer"
+
+
 def test_an_untrusted_answer_is_no_trouble_of_the_link(node: Node) -> None:
     grant = node.link()
     node.tokens.spoiled(grant.access_token)

@@ -337,6 +337,19 @@ def test_without_the_permission_to_look_delivery_goes_on(node: Node) -> None:
     assert node.tokens.report().state == "linked"
 
 
+@pytest.mark.parametrize("app_has_it", [True, False])
+def test_without_the_permission_to_ask_for_space_the_probe_is_content(
+    dropbox_emulator: DropboxEmulator, *, app_has_it: bool
+) -> None:
+    if not app_has_it:
+        dropbox_emulator.app.scopes = ("files.content.write", "files.metadata.read")
+    node = Node(dropbox_emulator)
+    node.link(dropbox_emulator.grant(scopes=("files.content.write", "files.metadata.read")))
+    node.destination.probe()
+    assert [record.route for record in dropbox_emulator.requests] == ["users/get_space_usage"]
+    node.close()
+
+
 def test_a_plan_limit_blocks(node: Node) -> None:
     node.emulator.order("plan_limit", route="files/upload*", times=None)
     _, trouble = _run(node, _frames(3))

@@ -122,7 +122,7 @@ class DropboxClient:
         from edge_service.adapters.dropbox.wire import Call, current
 
         call = current() or Call("call", 0.0, 0.0)
-        call.status, call.sent, call.body_start = 0, False, b""
+        call.status, call.sent = 0, False
         begun = self._monotonic()
         try:
             result = work(self._sdk(token))

@@ -18,6 +18,7 @@ from requests import exceptions as web
 from stone.backends.python_rsrc.stone_validators import ValidationError
 
 from edge_service.errors import BadItemError, EdgeServiceError, PersonNeededError, TryAgainError
+from edge_service.link import MUST_SCOPES, WISH_SCOPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ _DEFAULT_RETRY_AFTER = 5.0
 _SHORTEST_RETRY_AFTER = 0.2
 """A 429 that names 0 seconds is no invitation to storm."""
 _LONGEST_RETRY_AFTER = 3600.0
+_SCOPES = (*MUST_SCOPES, *WISH_SCOPES)
 _STRANGE = (AssertionError, ValueError, KeyError, AttributeError, TypeError, ValidationError)
 
 
@@ -161,9 +163,8 @@ def _api(error: sdk.ApiError, about: _About) -> Exception:
 def _bad_input(error: sdk.BadInputError, about: _About) -> Exception:
     text = str(error.message)
     if "scope" in text:
-        return PersonNeededError(
-            f"the app lacks a permission in Dropbox's console{about.request}", code="scope_missing"
-        )
+        lacks = next((f"the permission {scope}" for scope in _SCOPES if scope in text), "a permission")
+        return PersonNeededError(f"the app lacks {lacks} in Dropbox's console{about.request}", code="scope_missing")
     return RouteRefusedError(f"Dropbox does not accept {about.doing}{about.request}", code="upload_blocked")
 
 

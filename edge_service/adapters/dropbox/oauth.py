@@ -27,6 +27,8 @@ _LIMIT_S = 60.0
 _VISITED_S = 15.0
 """For calls that somebody waits for at the sign-in page."""
 _STALL_S = 20.0
+_LONGEST_LIFE_S = 1e9
+"""Dropbox's access tokens live for 4 hours; what no clock can count is no answer of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class OAuthDoor:
 
     def _access(self, said: dict[str, object]) -> Access:
         token, life = said.get("access_token"), said.get("expires_in")
-        if not isinstance(token, str) or not isinstance(life, int | float) or life <= 0:
+        if not isinstance(token, str) or not isinstance(life, int | float) or not 0 < life < _LONGEST_LIFE_S:
             raise TryAgainError("the answer is not Dropbox's (a captive portal?)", code="strange_answer")
         return Access(token, self._now() + timedelta(seconds=float(life)), float(life))
 

@@ -115,6 +115,8 @@ class _Session(requests.Session):
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401
         call = current()
+        if call is not None:  # one call may ask twice: for a token, then for what it is about
+            call.status, call.retry_after, call.request_id, call.body_start = 0, "", "", b""
         kwargs["timeout"] = (CONNECT_S, call.stall_s if call else 30.0)
         kwargs["proxies"] = get_environ_proxies(str(url), no_proxy=None)
         kwargs["allow_redirects"] = False  # a token is never carried elsewhere
