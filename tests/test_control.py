@@ -16,8 +16,9 @@ from edge_service.adapters.progress.asked import read_status
 from edge_service.control import BREATH_S, Control
 from edge_service.layers import Base, Layer, read_layers
 from edge_service.messages import BrokerDown, Shot
+from edge_service.runtime.opening import open_store
 from edge_service.runtime.parts import Parts
-from edge_service.runtime.wiring import open_store, wire
+from edge_service.runtime.wiring import wire
 from edge_service.runtime.world import World
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from edge_service.layers import read_layers
 from edge_service.messages import LinkReport
 from edge_service.news import News
 from edge_service.portrait import Portrait
+from edge_service.runtime.opening import open_store
 from edge_service.runtime.parts import Parts
-from edge_service.runtime.wiring import open_store
 from edge_service.showing import Showing
 from edge_service.topics import Topics
 from tests.settings_kit import base_of

@@ -1,4 +1,4 @@
-"""Who is who in the running service. Filled once, by :mod:`edge_service.runtime.wiring`, in the order of making."""
+"""Who is who in the running service. Filled once, by ``opening`` and ``wiring``, in the order of making."""
 
 from __future__ import annotations
 

@@ -19,8 +19,9 @@ from edge_service.redaction import full_config
 from edge_service.runtime.crew import start_loop
 from edge_service.runtime.keeper import Keeper
 from edge_service.runtime.naming import name_found_frames
+from edge_service.runtime.opening import open_store
 from edge_service.runtime.parts import Parts
-from edge_service.runtime.wiring import open_store, wire
+from edge_service.runtime.wiring import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
