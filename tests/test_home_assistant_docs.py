@@ -71,6 +71,17 @@ def test_the_blueprint_watches_states_that_there_are() -> None:
     assert entities(NODE)["sensor.garden_link"]["device_class"] == "enum"
 
 
+def test_what_is_said_to_be_seen_is_what_the_service_says() -> None:
+    rows = re.search(r"^\| you see \|.*\n\|.*\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    assert rows
+    quoted = re.findall(r"^\| `([^`]+)`", rows.group(1), re.MULTILINE)
+    source = "".join(
+        path.read_text(encoding="utf-8") for path in (DOCS.parent / "edge_service/adapters/broker").glob("*.py")
+    )
+    assert len(quoted) == 3
+    assert [words for words in quoted if words not in source] == []
+
+
 def test_the_example_commands_are_ours() -> None:
     for topic in re.findall(r"edge_service/garden/[\w/]+", PAGE):
         if "/response/" not in topic:
