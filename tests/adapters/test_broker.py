@@ -201,6 +201,24 @@ def test_nothing_above_the_brokers_limit_is_sent(tmp_path: Path, limit: int) -> 
         assert node.broker.counters.dropped == 2
 
 
+def test_pictures_that_fill_a_slow_line_leave_room_for_what_matters(tmp_path: Path) -> None:
+    picture = Outbound(TOPICS.frame("porch"), b"x" * 200_000, qos=0, retain=True)
+    with Mosquitto(tmp_path) as mosquitto, Node(mosquitto.url) as node:
+        node.wait(BrokerUp)
+        mosquitto.freeze()
+        taken = 0
+        while node.broker.publish(picture):
+            taken += 1
+            assert taken < 500, "what waits is bounded"
+        state = Outbound(TOPICS.state, b"y" * 3_000, retain=True)
+        assert all(node.broker.publish(state) for _ in range(256))
+        assert node.broker.publish(ONLINE)
+        assert node.broker.counters.dropped == 1
+        mosquitto.thaw()
+        with Wire(mosquitto.port, TOPICS.status) as wire:
+            wire.wait_for(TOPICS.status, b"online")
+
+
 def test_a_flood_is_dropped_counted_and_survived(tmp_path: Path) -> None:
     extra = ["max_queued_messages 0"]
     with Mosquitto(tmp_path, extra=extra) as mosquitto, Wire(mosquitto.port, "x") as wire, Node(mosquitto.url) as node:

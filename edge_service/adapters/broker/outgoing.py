@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import Final
+
+MAX_BYTES: Final = 8_000_000
+KEPT_FREE: Final = 2_000_000
+"""Of these so much is not for QoS 0: when pictures fill a slow line, ``online``, states and answers still go."""
 
 
 @dataclass(slots=True)
@@ -15,10 +20,9 @@ class Outgoing:
     _early: set[int] = field(default_factory=set)
     _bytes: int = 0
 
-    @property
-    def bytes(self) -> int:
-        """Payload bytes under way."""
-        return self._bytes
+    def has_room(self, size: int, qos: int) -> bool:
+        """Whether so many more payload bytes may be under way."""
+        return self._bytes + size <= (MAX_BYTES if qos else MAX_BYTES - KEPT_FREE)
 
     def sent(self, mid: int, topic: str, size: int) -> None:
         """Packet ``mid`` was handed over."""

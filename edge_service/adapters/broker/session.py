@@ -34,7 +34,6 @@ LOOP_S: Final = 1.0
 HANDSHAKE_S: Final = 15.0
 MAX_PACKET: Final = 1_000_000
 """Larger packets are never sent, whatever the broker allows: some end the connection above it."""
-MAX_UNDER_WAY: Final = 8_000_000
 _MAX_HELD: Final = 1000
 _PACKET_OVERHEAD: Final = 128
 _INFLIGHT: Final = 10
@@ -151,7 +150,7 @@ class Session:
         size = len(message.payload) + len(message.correlation or b"")
         if size + len(message.topic.encode()) + _PACKET_OVERHEAD > self._max_packet:
             return f"is larger than the {self._max_packet} bytes that may be sent"
-        if self._outgoing.bytes + size > MAX_UNDER_WAY:
+        if not self._outgoing.has_room(size, message.qos):
             return "has to wait, the broker is too slow"
         return None
 
