@@ -100,10 +100,13 @@ class Visitors:
             answer(View(form=self._form(sign_in, now)))
         elif self._linking.busy:
             answer(View(BUSY))
-        elif isinstance(asked, Pasted):
-            self._linking.finish_code(asked.code, lambda outcome, at: answer(self._ended(outcome, at)), asked.key)
         else:
-            then = lambda outcome, at: answer(self._ended(outcome, at))  # noqa: E731
+            self._finish(asked, lambda outcome, at: answer(self._ended(outcome, at)))
+
+    def _finish(self, asked: Pasted | Returned, then: Callable[[Outcome, datetime], None]) -> None:
+        if isinstance(asked, Pasted):
+            self._linking.finish_code(asked.code, then, asked.key)
+        else:
             self._linking.finish_redirect(asked.state, asked.code, asked.error, then)
 
     def _form(self, sign_in: SignIn, now: datetime) -> Form:

@@ -74,6 +74,15 @@ def test_a_retained_command_comes_with_its_flag_live_and_at_subscribing(tmp_path
             assert node.wait(Inbound) == Inbound(TOPICS.cmd("stop"), b"live", True)
 
 
+def test_a_birth_that_home_assistant_retains_is_told_from_one_of_long_ago(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Wire(mosquitto.port) as wire:
+        wire.send(TOPICS.birth_topic, "online", retain=True)
+        with Node(mosquitto.url) as node:
+            assert node.wait(Inbound) == Inbound(TOPICS.birth_topic, b"online", True)
+            wire.send(TOPICS.birth_topic, "online", retain=True)
+            assert node.wait(Inbound) == Inbound(TOPICS.birth_topic, b"online", False)
+
+
 def test_after_kill_9_and_an_empty_restart_it_is_back_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with Mosquitto(tmp_path) as mosquitto, Node(mosquitto.url) as node:

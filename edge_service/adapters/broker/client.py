@@ -103,14 +103,17 @@ def connect(client: Client, place: Place, protocol: int) -> None:
 
 
 def subscription(topic_filter: str, protocol: int, *, again: bool = False) -> tuple[str, SubscribeOptions | int]:
-    """One filter with its options: no echo of our own, retained messages marked as such and sent at once.
+    """One filter with its options: no echo of our own, what is retained is sent at once.
 
-    Of our own announcements only later changes matter (some brokers send them back on subscribing), unless ``again``.
+    A retained command is marked as such also when it comes live. A birth that Home Assistant retains is not: only so
+    can it be told from an old one. Of our own announcements only later changes matter (some brokers send them back on
+    subscribing), unless ``again``.
     """
     if protocol != MQTT5:
         return (topic_filter, 1)
     handling = 2 if topic_filter.endswith("/config") and not again else 0
-    return (topic_filter, SubscribeOptions(qos=1, noLocal=True, retainAsPublished=True, retainHandling=handling))
+    commands = topic_filter.endswith("/+")
+    return (topic_filter, SubscribeOptions(qos=1, noLocal=True, retainAsPublished=commands, retainHandling=handling))
 
 
 def publish_properties(message: Outbound) -> Properties | None:
