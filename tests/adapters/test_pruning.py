@@ -119,6 +119,18 @@ def test_details_go_by_size_and_every_day_keeps_its_sums_and_gaps(year: Year, zo
     assert year.by_day(zone) == before
 
 
+def test_the_last_frame_of_a_camera_that_is_gone_does_not_stop_the_others(year: Year) -> None:
+    """Its row is the oldest and stays for ever: what is shown of the camera needs it."""
+    frames = year.store.frames
+    last = frames.keep(new_frame(-20 * 86400, camera="attic"), Paths("attic"))
+    frames.claim([last])
+    frames.delivered([receipt(last)])
+    frames.remove_file(frames.read_settled_before(NOW + A_DAY, 10))
+    year.prune(ZoneInfo("UTC"), max_bytes=1_300_000)
+    assert (year.number("PRAGMA page_count") - year.number("PRAGMA freelist_count")) * 1024 <= 1_300_000
+    assert frames.find(last.id) is not None
+
+
 def test_pages_that_many_rows_leave_are_given_back_in_pieces(tmp_path: Path) -> None:
     year = Year(tmp_path, 40)
     size = (tmp_path / "edge_service.db").stat().st_size

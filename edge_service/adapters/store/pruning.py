@@ -41,21 +41,17 @@ _HEADROOM = 0.95
 _UNTOUCHED = timedelta(hours=2)
 """The newest rows stay whatever the limit says: the page of the day and the slots under way need them."""
 
-_SETTLED = frames.c.state.in_((DELIVERED, DROPPED, QUARANTINED)) & (frames.c.file == "")
-_OLD = (
-    select(frames.c.id)
-    .where(
-        _SETTLED,
-        frames.c.camera == bindparam("camera_id"),
-        frames.c.at < bindparam("before"),
-        frames.c.id.not_in(select(cameras.c.last_frame).where(cameras.c.last_frame.is_not(None))),
-    )
-    .order_by(frames.c.at)
-    .limit(_ROWS_AT_ONCE)
+_OLD = (  # the last frame of each camera stays: what is shown of the camera needs it
+    frames.c.state.in_((DELIVERED, DROPPED, QUARANTINED))
+    & (frames.c.file == "")
+    & (frames.c.camera == bindparam("camera_id"))
+    & (frames.c.at < bindparam("before"))
+    & frames.c.id.not_in(select(cameras.c.last_frame).where(cameras.c.last_frame.is_not(None)))
 )
-_REMOVE = delete(frames).where(frames.c.id.in_(_OLD.scalar_subquery()))
+_OLD_ROWS = select(frames.c.id).where(_OLD).order_by(frames.c.at).limit(_ROWS_AT_ONCE)
+_REMOVE = delete(frames).where(frames.c.id.in_(_OLD_ROWS.scalar_subquery()))
 _CAMERAS = select(cameras.c.id, cameras.c.camera)
-_FIRST_ROW = select(func.min(frames.c.at)).where(frames.c.camera == bindparam("camera_id"))
+_FIRST_OLD = select(func.min(frames.c.at)).where(_OLD)
 _FIRST_HOUR = select(func.min(hours.c.hour)).where(hours.c.camera == bindparam("camera_id"))
 _DAY_KNOWN = select(days.c.begin).where(days.c.camera == bindparam("camera_id"), days.c.begin == bindparam("begin_ms"))
 _HOUR_SUMS = select(*(func.coalesce(func.sum(hours.c[name]), 0) for name in SUM_COLUMNS)).where(
@@ -106,7 +102,7 @@ class Pruning:
     def _remove(self, camera: int, before: int) -> bool:
         values = {"camera_id": camera, "before": before}
         with reading(self._engine) as connection:
-            if connection.execute(_OLD, values).first() is None:
+            if connection.execute(_OLD_ROWS, values).first() is None:
                 return False
         removed = self._writer.do(lambda connection: connection.execute(_REMOVE, values).rowcount)
         return removed == _ROWS_AT_ONCE
@@ -116,10 +112,7 @@ class Pruning:
         firsts = []
         with reading(self._engine) as connection:
             for number, name in all_cameras:
-                first = connection.execute(
-                    _FIRST_ROW.where(_SETTLED, frames.c.at < bindparam("before")),
-                    {"camera_id": number, "before": to_ms(newest)},
-                ).scalar()
+                first = connection.execute(_FIRST_OLD, {"camera_id": number, "before": to_ms(newest)}).scalar()
                 if first is not None:
                     firsts.append((first, number, name))
         if not firsts:
