@@ -152,7 +152,7 @@ def test_what_waits_or_has_its_file_stays_whatever_its_age(tmp_path: Path) -> No
     store.frames.delivered([receipt(gone)])
     store.frames.remove_file(store.frames.read_settled_before(NOW + A_DAY, 10)[1:])
     newest = store.frames.keep(new_frame(15), Paths())
-    while store.pruning.prune_ledger(NOW + 900 * A_DAY, 86400, 1):
+    while store.pruning.prune_ledger(NOW + 900 * A_DAY, 86400, 1, ZoneInfo("UTC")):
         pass
 
     left = [frame.id for one in (waits, here, extra, gone, newest) if (frame := store.frames.find(one.id))]

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import sqlite3
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -207,7 +208,7 @@ def test_a_database_that_cannot_shrink_is_not_asked_to_for_ever(pristine: Path, 
     assert int(str(told(path, "freelist_count"))) > 8000
     store = opened(folder)
     calls = 0
-    while store.pruning.prune_ledger(NOW, 86400 * 30, 10**9):
+    while store.pruning.prune_ledger(NOW, 86400 * 30, 10**9, ZoneInfo("UTC")):
         calls += 1
         assert calls < 20
     store.close()

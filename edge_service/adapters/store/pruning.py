@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import bindparam, delete, func, select, update
@@ -20,11 +20,13 @@ from edge_service.adapters.store.schema import (
     hours,
 )
 from edge_service.adapters.store.tally import HOUR_MS
+from edge_service.local_time import local_day
 from edge_service.moments import from_ms, to_ms
 
 if TYPE_CHECKING:
     import sqlite3
-    from datetime import tzinfo
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection, Engine
 
@@ -80,7 +82,7 @@ class Pruning:
         self._writer = writer
         self._ledger = ledger
 
-    def prune_ledger(self, now: datetime, details_s: float, max_bytes: int, zone: tzinfo = UTC) -> bool:
+    def prune_ledger(self, now: datetime, details_s: float, max_bytes: int, zone: ZoneInfo) -> bool:
         """Let go of days older than ``details_s`` seconds, older ones first while the file is above ``max_bytes``.
 
         A local day's hours are folded into one row before its frames' rows go, so that its sums stay exact. Frames
@@ -88,7 +90,7 @@ class Pruning:
         milliseconds only.
         """
         self._writer.flush()
-        before = day_of(now - timedelta(seconds=details_s), zone)[0]
+        before = local_day(now - timedelta(seconds=details_s), zone)[0]
         with reading(self._engine) as connection:
             all_cameras = [(row.id, row.camera) for row in connection.execute(_CAMERAS)]
         more = self._fold(all_cameras, before, zone)
@@ -107,7 +109,7 @@ class Pruning:
         removed = self._writer.do(lambda connection: connection.execute(_REMOVE, values).rowcount)
         return removed == _ROWS_AT_ONCE
 
-    def _remove_oldest(self, all_cameras: list[tuple[int, str]], newest: datetime, zone: tzinfo) -> bool:
+    def _remove_oldest(self, all_cameras: list[tuple[int, str]], newest: datetime, zone: ZoneInfo) -> bool:
         """One portion from the camera whose rows reach back the furthest: all keep about the same span."""
         firsts = []
         with reading(self._engine) as connection:
@@ -118,13 +120,13 @@ class Pruning:
         if not firsts:
             return False
         first, camera, name = min(firsts)
-        limit = min(newest, day_of(from_ms(first), zone)[1])
+        limit = min(newest, local_day(from_ms(first), zone)[1])
         if self._fold_camera(camera, name, limit, zone, _DAYS_AT_ONCE):
             values = {"camera_id": camera, "before": to_ms(limit)}
             self._writer.do(lambda connection: connection.execute(_REMOVE, values))
         return True
 
-    def _fold(self, all_cameras: list[tuple[int, str]], before: datetime, zone: tzinfo) -> bool:
+    def _fold(self, all_cameras: list[tuple[int, str]], before: datetime, zone: ZoneInfo) -> bool:
         """Hours of whole local days before ``before`` into a row per day; whether more could go."""
         left = _DAYS_AT_ONCE
         for number, name in all_cameras:
@@ -133,7 +135,7 @@ class Pruning:
                 return True
         return False
 
-    def _fold_camera(self, number: int, name: str, before: datetime, zone: tzinfo, left: int) -> int:
+    def _fold_camera(self, number: int, name: str, before: datetime, zone: ZoneInfo, left: int) -> int:
         """The same for one camera, at most ``left`` days; how many more may be folded."""
         while left:
             day = self._oldest_day(number, zone)
@@ -143,18 +145,18 @@ class Pruning:
             left -= 1
         return left
 
-    def _oldest_day(self, number: int, zone: tzinfo) -> tuple[datetime, datetime] | None:
+    def _oldest_day(self, number: int, zone: ZoneInfo) -> tuple[datetime, datetime] | None:
         """The local day that the oldest hour belongs to."""
         with reading(self._engine) as connection:
             first = connection.execute(_FIRST_HOUR, {"camera_id": number}).scalar()
             if first is None:
                 return None
-            begin, end = day_of(from_ms(first * HOUR_MS), zone)
+            begin, end = local_day(from_ms(first * HOUR_MS), zone)
             shared = to_ms(end) < (first + 1) * HOUR_MS
             known = {"camera_id": number, "begin_ms": to_ms(begin)}
             if shared and connection.execute(_DAY_KNOWN, known).first() is not None:
                 # a day that ends inside an hour (Kathmandu) took its part already: the rest is the next day's
-                return day_of(end, zone)
+                return local_day(end, zone)
         return begin, end
 
     def _fold_day(self, number: int, name: str, begin: datetime, end: datetime) -> None:
@@ -202,11 +204,3 @@ def _give_back(connection: Connection, pages: int) -> None:
     raw = cast("sqlite3.Connection", connection.connection.dbapi_connection)
     for _ in range(pages):
         raw.execute("PRAGMA incremental_vacuum(1)").close()
-
-
-def day_of(moment: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
-    """Begin and end of the local day that holds ``moment``, in UTC."""
-    local = moment.astimezone(zone)
-    begin = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    end = (begin + timedelta(days=1)).replace(fold=0)  # wall clock arithmetic: 23 or 25 hours where the zone changes
-    return begin.astimezone(UTC), end.astimezone(UTC)
