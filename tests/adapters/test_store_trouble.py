@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import pytest
 
 from edge_service.adapters.store.ballast import Ballast
 from edge_service.adapters.store.connect import DatabaseBrokenError, engine_for
+from edge_service.adapters.store.keepsake import KEEPSAKE
 from edge_service.adapters.store.trouble import PROBE, Trouble
 from edge_service.adapters.store.writer import Writer
 from edge_service.errors import PersonNeededError
@@ -61,4 +63,28 @@ def test_a_disk_that_refused_is_tried_again_also_while_nobody_writes(tmp_path: P
     while store.trouble.code and time.monotonic() < until:
         patience.wait(0.1)
     assert store.trouble.code == ""
+    store.close()
+
+
+def test_changes_of_two_threads_are_both_in_the_copy_beside_the_database(tmp_path: Path) -> None:
+    """What was read before the other's change must not be written after it."""
+    folder = tmp_path / "data"
+    store = opened(folder)
+
+    def put(name: str) -> None:
+        for number in range(150):
+            store.memory.put(name, str(number))
+            together.wait(60)
+            kept = json.loads((folder / KEEPSAKE).read_text())["memory"]
+            if kept.get("one") != kept.get("two"):
+                behind.append((number, kept))
+            together.wait(60)
+
+    together, behind = threading.Barrier(2), list[object]()
+    threads = [threading.Thread(target=put, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert behind == []
     store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
@@ -37,13 +38,14 @@ _LAST_SEGMENT = select(func.coalesce(func.max(segments.c.id), 0))
 
 
 class Copying:
-    """``told`` is called after each copy (a guest tells the service so)."""
+    """``told`` is called after each copy (a guest tells the service so). Safe for many threads."""
 
     def __init__(self, engine: Engine, keepsake: Keepsake, trouble: Trouble, told: Callable[[], None]) -> None:
         self._engine = engine
         self._keepsake = keepsake
         self._trouble = trouble
         self._told = told
+        self._turn = threading.Lock()
 
     @property
     def stale(self) -> bool:
@@ -52,13 +54,14 @@ class Copying:
 
     def bring(self) -> None:
         """Copy; durable on return. Raises PersonNeededError(code=disk_full|disk_error): then the copy is ``stale``."""
-        with reading(self._engine) as connection:
-            kept = _read(connection)
-        try:
-            self._keepsake.replace(kept)
-        except PersonNeededError as error:
-            self._trouble.failed(error)
-            raise
+        with self._turn:  # else what one thread read could be written over what another has changed since
+            with reading(self._engine) as connection:
+                kept = _read(connection)
+            try:
+                self._keepsake.replace(kept)
+            except PersonNeededError as error:
+                self._trouble.failed(error)
+                raise
         self._told()
 
 
