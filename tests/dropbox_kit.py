@@ -131,6 +131,12 @@ class Node:
         self.client = DropboxClient(self.connections, self.tokens)
         self.destination = DropboxDestination(self.client, now=self.now, monotonic=self.monotonic)
 
+    def restarted(self) -> Node:
+        """Another process on the same memory; close it after use if it called."""
+        again = Node(self.emulator, self.memory)
+        again.app = self.app
+        return again
+
     def now(self) -> datetime:
         return datetime.fromtimestamp(time.time(), UTC) + self.skew
 

@@ -350,6 +350,23 @@ def test_without_the_permission_to_ask_for_space_the_probe_is_content(
     node.close()
 
 
+def test_a_probe_that_is_refused_its_route_says_nothing_about_uploads(node: Node) -> None:
+    node.emulator.order("plan_limit", route="users/get_space_usage")
+    node.destination.probe()
+    node.emulator.order("route_absent", route="users/get_space_usage", status=400)
+    node.destination.probe()
+
+
+def test_a_refusal_that_nobody_knows_is_told_and_tried_again_later(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.emulator.order("write_error", path="*00002.jpg", error="path/operation_suppressed")
+    outcomes = {o.frame_id: o for o in node.send(_frames(3))}
+    assert outcomes[2].again == 60.0
+    assert "does not take /Timelapse/porch/00002.jpg" in caplog.text
+    assert "operation_suppressed" in caplog.text
+
+
 def test_a_plan_limit_blocks(node: Node) -> None:
     node.emulator.order("plan_limit", route="files/upload*", times=None)
     _, trouble = _run(node, _frames(3))

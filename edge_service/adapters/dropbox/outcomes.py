@@ -5,6 +5,7 @@ Facts: files.stone (WriteError, UploadSessionFinishError); reference of the HTTP
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from edge_service.ports import Sendable
 
+_log = logging.getLogger(__name__)
 
 DOUBT_S = 2.0
 """How long after an unknown end the frame is looked for."""
@@ -70,5 +72,7 @@ def refused(frame: Sendable, tags: tuple[str, ...]) -> Verdict:
     for tag in _BAD:
         if tag in inner:
             return Verdict(Outcome(frame.id, bad=tag))
-    # the rest: operation_suppressed, other, tags of tomorrow
-    return Verdict(Outcome(frame.id, again=0.0 if inner & _SEND_AGAIN else _LATER_S))
+    after = 0.0 if inner & _SEND_AGAIN else _LATER_S
+    if after:  # the rest: operation_suppressed, other, tags of tomorrow
+        _log.warning("Dropbox does not take %s, it is tried again: %s", frame.path, "/".join(tags))
+    return Verdict(Outcome(frame.id, again=after))

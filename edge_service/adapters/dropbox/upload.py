@@ -93,8 +93,12 @@ class DropboxDestination:
     def probe(self) -> None:
         """The account's space: shows whether the link works and whether there is room."""
         self._client.ready()
+        from edge_service.adapters.dropbox.door import RouteRefusedError
+
         try:
             space = self._client.once("space", lambda sdk: sdk.users_get_space_usage())
+        except RouteRefusedError:
+            return  # of this route only: whether uploads work is shown by the next one
         except PersonNeededError as error:
             if error.code == "scope_missing" and "account_info.read" in error.message:
                 return  # the link works; only space cannot be asked for
