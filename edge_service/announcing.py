@@ -11,7 +11,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
-from edge_service.discovery import AGAIN_S, APART_S, Announcer
+from edge_service.announcer import AGAIN_S, APART_S, Announcer
 from edge_service.discovery_camera import camera_announcement
 from edge_service.discovery_node import node_announcement
 from edge_service.topics import Topics

@@ -10,7 +10,7 @@ import queue
 import secrets
 from typing import TYPE_CHECKING, Protocol
 
-from edge_service.discovery import BIRTH, BIRTH_DELAY_S
+from edge_service.announcer import BIRTH, BIRTH_DELAY_S
 from edge_service.lookout import Sights
 from edge_service.messages import (
     BrokerDown,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from edge_service import __version__
-from edge_service.discovery import Device, Entity
+from edge_service.discovery import Device, Entity, attributes, reads, scaled
 from edge_service.reports import CAMERA_EVENTS, LONGEST_STATE, RESULTS
 from edge_service.settings_camera import INTERVALS_S
 
@@ -19,11 +19,12 @@ _COUNTS: Final = ("kept", "rejected", "failed", "skipped", "delivered", "dropped
 def camera_announcement(topics: Topics, camera: str, name: str, *, frames: bool) -> Entity:
     """The payload for ``topics.discovery(camera)``; without ``frames`` no picture is published."""
     device = Device(topics, camera)
+    device.capture_switch()
     _controls(device, camera)
     _pictures(device, camera, frames=frames)
-    _moments(device, camera)
-    _counts(device, camera)
-    _today(device, camera)
+    _moments(device)
+    _counts(device)
+    _today(device)
     _condition(device, camera)
     return device.announcement(
         {"name": name, "model": "Time-lapse camera", "sw_version": __version__, "via_device": topics.slug()}
@@ -31,17 +32,8 @@ def camera_announcement(topics: Topics, camera: str, name: str, *, frames: bool)
 
 
 def _controls(device: Device, camera: str) -> None:
-    topics, state = device.topics, device.topics.camera_state(camera)
+    topics = device.topics
     low, high = INTERVALS_S
-    device.add(
-        "switch",
-        "capture",
-        "Capture",
-        icon="mdi:camera-timer",
-        command_topic=topics.set("capture", camera),
-        state_topic=state,
-        value_template="{{ 'ON' if value_json.capture == 'running' else 'OFF' }}",
-    )
     device.add("button", "capture_now", "Capture now", icon="mdi:camera", command_topic=topics.cmd("capture", camera))
     device.add(
         "number",
@@ -56,8 +48,8 @@ def _controls(device: Device, camera: str) -> None:
         max=high,
         step=1,
         command_topic=topics.set("interval", camera),
-        state_topic=state,
-        value_template="{{ value_json.interval_s }}",
+        state_topic=device.state,
+        value_template=reads("interval_s"),
     )
     device.add(
         "text",
@@ -67,130 +59,94 @@ def _controls(device: Device, camera: str) -> None:
         entity_category="config",
         max=LONGEST_STATE,
         command_topic=topics.set("source", camera),
-        state_topic=state,
+        state_topic=device.state,
         value_template="{{ value_json.source or '' }}",
     )
 
 
 def _pictures(device: Device, camera: str, *, frames: bool) -> None:
-    topics, state = device.topics, device.topics.camera_state(camera)
     if frames:
-        device.add("image", "last_frame", "Last frame", image_topic=topics.frame(camera), content_type="image/jpeg")
+        topic = device.topics.frame(camera)
+        device.add("image", "last_frame", "Last frame", image_topic=topic, content_type="image/jpeg")
     else:
         device.leave_out("image", "last_frame")
-    size = "value_json.frame.bytes"
-    device.add(
-        "sensor",
+    device.sensor(
         "frame_size",
         "Frame size",
+        scaled("frame.bytes", "/ 1000", 1),
         icon="mdi:image-size-select-large",
         entity_category="diagnostic",
         device_class="data_size",
         state_class="measurement",
         unit_of_measurement="kB",
         enabled_by_default=False,
-        state_topic=state,
-        value_template=f"{{{{ ({size} / 1000) | round(1) if {size} is not none else None }}}}",
     )
 
 
-def _moments(device: Device, camera: str) -> None:
-    state = device.topics.camera_state(camera)
-    for key, name, category in (
-        ("captured_at", "Captured at", None),
-        ("next_at", "Next at", None),
-        ("delivered_at", "Delivered at", "diagnostic"),
-    ):
-        device.add(
-            "sensor",
-            key,
-            name,
-            entity_category=category,
-            device_class="timestamp",
-            state_topic=state,
-            value_template=f"{{{{ value_json.{key} }}}}",
-        )
-    device.add(
-        "sensor",
+def _moments(device: Device) -> None:
+    device.moment("captured_at", "Captured at", "captured_at")
+    device.moment("next_at", "Next at", "next_at")
+    device.moment("delivered_at", "Delivered at", "delivered_at", entity_category="diagnostic")
+    device.sensor(
         "last_result",
         "Last result",
+        reads("last_result"),
         icon="mdi:image-check-outline",
         device_class="enum",
         options=list(RESULTS),
-        state_topic=state,
-        value_template="{{ value_json.last_result }}",
-        json_attributes_topic=state,
-        json_attributes_template="{{ {'reason': value_json.last_reason} | tojson }}",
+        json_attributes_topic=device.state,
+        json_attributes_template=attributes(reason="last_reason"),
     )
 
 
-def _counts(device: Device, camera: str) -> None:
+def _counts(device: Device) -> None:
     for count in _COUNTS:
-        device.add(
-            "sensor",
+        device.sensor(
             f"{count}_count",
             f"{count.capitalize()} frames",
+            reads(f"counts.{count}"),
             icon="mdi:counter",
             entity_category="diagnostic",
             state_class="total_increasing",
             unit_of_measurement="frames",
             enabled_by_default=False if count in _RARE_COUNTS else None,
-            state_topic=device.topics.camera_state(camera),
-            value_template=f"{{{{ value_json.counts.{count} }}}}",
         )
 
 
-def _today(device: Device, camera: str) -> None:
-    state = device.topics.camera_state(camera)
-    share = "value_json.today.completeness"
-    device.add(
-        "sensor",
+def _today(device: Device) -> None:
+    device.sensor(
         "completeness",
         "Completeness today",
+        scaled("today.completeness", "* 100", 2),
         icon="mdi:check-all",
         state_class="measurement",
         unit_of_measurement="%",
         suggested_display_precision=1,
-        state_topic=state,
-        value_template=f"{{{{ ({share} * 100) | round(2) if {share} is not none else None }}}}",
     )
-    device.add(
-        "sensor",
+    device.sensor(
         "longest_gap",
         "Longest gap today",
+        reads("today.longest_gap_s"),
         icon="mdi:arrow-expand-horizontal",
         entity_category="diagnostic",
         device_class="duration",
         state_class="measurement",
         unit_of_measurement="s",
-        state_topic=state,
-        value_template="{{ value_json.today.longest_gap_s }}",
     )
 
 
 def _condition(device: Device, camera: str) -> None:
-    topics, state = device.topics, device.topics.camera_state(camera)
     device.add(
         "binary_sensor",
         "connectivity",
         "Connectivity",
         entity_category="diagnostic",
         device_class="connectivity",
-        state_topic=topics.camera_status(camera),
+        state_topic=device.topics.camera_status(camera),
         payload_on="online",
         payload_off="offline",
     )
-    device.add(
-        "binary_sensor",
-        "problem",
-        "Problem",
-        entity_category="diagnostic",
-        device_class="problem",
-        state_topic=state,
-        value_template="{{ 'ON' if value_json.problems else 'OFF' }}",
-        json_attributes_topic=state,
-        json_attributes_template="{{ {'problems': value_json.problems} | tojson }}",
-    )
+    device.problem()
     device.add(
         "event",
         "event",
@@ -198,5 +154,5 @@ def _condition(device: Device, camera: str) -> None:
         icon="mdi:bell-outline",
         enabled_by_default=False,
         event_types=list(CAMERA_EVENTS),
-        state_topic=topics.event(camera),
+        state_topic=device.topics.event(camera),
     )
