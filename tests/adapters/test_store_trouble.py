@@ -12,10 +12,11 @@ import pytest
 from edge_service.adapters.store.ballast import Ballast
 from edge_service.adapters.store.connect import DatabaseBrokenError, engine_for
 from edge_service.adapters.store.keepsake import KEEPSAKE
+from edge_service.adapters.store.opening import Store
 from edge_service.adapters.store.trouble import PROBE, Trouble
 from edge_service.adapters.store.writer import Writer
 from edge_service.errors import PersonNeededError
-from tests.store_kit import opened
+from tests.store_kit import NOW, Paths, new_frame, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,3 +89,33 @@ def test_changes_of_two_threads_are_both_in_the_copy_beside_the_database(tmp_pat
         thread.join(120)
     assert behind == []
     store.close()
+
+
+def test_what_a_command_changed_beside_the_service_is_in_the_copy_until_it_is_changed_back(tmp_path: Path) -> None:
+    """A sign-in in the terminal, then ``unlink`` over MQTT: a token that is gone must not come back with the copy."""
+    folder = tmp_path / "data"
+    service = opened(folder)
+    service.memory.put("config.changes", "mine")
+    guest = Store(folder)
+    guest.open(NOW, beside=True)
+    guest.memory.put("link.token", "new")
+    guest.close()
+    assert service.changed_outside()
+    assert json.loads((folder / KEEPSAKE).read_text())["memory"] == {"config.changes": "mine", "link.token": "new"}
+    service.memory.put("link.token", None)
+    assert json.loads((folder / KEEPSAKE).read_text())["memory"] == {"config.changes": "mine"}
+    service.close()
+
+
+def test_a_command_without_a_service_writes_the_copy_and_gives_no_number_twice(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    store = opened(folder)
+    guest = Store(folder)
+    guest.open(NOW, beside=True)
+    store.frames.keep(new_frame(1), Paths())  # reserves a thousand numbers, which the guest has not read
+    store.close()
+    guest.memory.put("link.token", "new")
+    kept = json.loads((folder / KEEPSAKE).read_text())
+    assert (kept["memory"], kept["numbers"]) == ({"link.token": "new"}, {"porch": 1000})
+    guest.close()
+    opened(folder).close()

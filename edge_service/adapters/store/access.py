@@ -51,12 +51,16 @@ def _paths(folder: Path) -> list[Path]:
 
 
 class Lock:
-    """Keeps a second service off the folder; its time of change tells the service of other programs' changes."""
+    """Keeps a second service off the folder; its time of change tells the service of other programs' changes.
+
+    ``held``: this process has it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOCK
         self._descriptor = -1
         self._seen = 0
+        self.held = False
 
     def open(self, *, alone: bool) -> None:
         """Hold the lock (``alone``) or only stand beside. Raises PersonNeededError(code=conflict) when taken."""
@@ -65,6 +69,7 @@ class Lock:
             self._descriptor = os.open(self._path, flags, _FILE_MODE)
             if alone:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.held = True
         except BlockingIOError as error:
             self.close()
             raise PersonNeededError("another edge-service runs on this data_dir", code="conflict") from error
@@ -82,17 +87,20 @@ class Lock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        self.held = True
         return True
 
     def let_in(self) -> None:
         """Give the lock back, stay beside."""
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        self.held = False
 
     def close(self) -> None:
         """Let go."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+            self.held = False
 
     def tell(self) -> None:
         """Another program's change is told to the service."""

@@ -15,6 +15,7 @@ from edge_service.errors import PersonNeededError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
 
@@ -38,12 +39,22 @@ _LAST_SEGMENT = select(func.coalesce(func.max(segments.c.id), 0))
 
 
 class Copying:
-    """``told`` is called after each copy (a guest tells the service so). Safe for many threads."""
+    """``mine`` says whether this process writes the copy: beside a running service the service does, which is ``told``
+    after each change. Safe for many threads.
+    """
 
-    def __init__(self, engine: Engine, keepsake: Keepsake, trouble: Trouble, told: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        keepsake: Keepsake,
+        trouble: Trouble,
+        mine: Callable[[], AbstractContextManager[bool]],
+        told: Callable[[], None],
+    ) -> None:
         self._engine = engine
         self._keepsake = keepsake
         self._trouble = trouble
+        self._mine = mine
         self._told = told
         self._turn = threading.Lock()
 
@@ -54,15 +65,19 @@ class Copying:
 
     def bring(self) -> None:
         """Copy; durable on return. Raises PersonNeededError(code=disk_full|disk_error): then the copy is ``stale``."""
-        with self._turn:  # else what one thread read could be written over what another has changed since
-            with reading(self._engine) as connection:
-                kept = _read(connection)
-            try:
-                self._keepsake.replace(kept)
-            except PersonNeededError as error:
-                self._trouble.failed(error)
-                raise
+        with self._turn, self._mine() as mine:  # else what one read could be written over what another changed since
+            if mine:
+                self._write()
         self._told()
+
+    def _write(self) -> None:
+        with reading(self._engine) as connection:
+            kept = _read(connection)
+        try:
+            self._keepsake.replace(kept)
+        except PersonNeededError as error:
+            self._trouble.failed(error)
+            raise
 
 
 def _read(connection: Connection) -> Kept:

@@ -11,11 +11,9 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-
 from edge_service.adapters.store.access import Lock, close_to_others
 from edge_service.adapters.store.ballast import Ballast
-from edge_service.adapters.store.connect import DatabaseBrokenError, engine_for, mark_damaged, reading, translated
+from edge_service.adapters.store.connect import DatabaseBrokenError, engine_for, mark_damaged, translated
 from edge_service.adapters.store.copying import Copying
 from edge_service.adapters.store.create import LOST_UNTIL, create
 from edge_service.adapters.store.damage import Condition, Finding, examine, put_aside
@@ -25,19 +23,20 @@ from edge_service.adapters.store.history import History
 from edge_service.adapters.store.keeping import Keeping
 from edge_service.adapters.store.keepsake import Keepsake, Kept
 from edge_service.adapters.store.ledger import Ledger
+from edge_service.adapters.store.lost import Lost, lost_slots
 from edge_service.adapters.store.place import prepare
 from edge_service.adapters.store.pruning import Pruning
 from edge_service.adapters.store.quarantine import Quarantine
 from edge_service.adapters.store.recovery import Recovery
 from edge_service.adapters.store.remembering import Remembering
-from edge_service.adapters.store.schema import DATABASE, SCHEMA_VERSION, cameras, segments
+from edge_service.adapters.store.schema import DATABASE, SCHEMA_VERSION
 from edge_service.adapters.store.spool_files import SpoolFiles
 from edge_service.adapters.store.taking_over import bring_up, has_stale_log, lay_log_aside
 from edge_service.adapters.store.tally import CameraNumbers
 from edge_service.adapters.store.trouble import Trouble
 from edge_service.adapters.store.writer import Writer
 from edge_service.errors import PersonNeededError
-from edge_service.moments import from_ms, to_ms
+from edge_service.moments import to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,18 +46,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """Slots of this camera in (begin, until] may have lost their records: without one they are down, record_lost.
-
-    One for each plan that the copy remembered, also for those that had ended before.
-    """
-
-    camera: str
-    begin: datetime
-    until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +81,7 @@ class Store:
         self.quarantine = Quarantine(folder / "quarantine", SpoolFiles(folder / "quarantine"))
         self._beside = False
         self._opened = False
-        self._copying = Copying(self._engine, self._keepsake, self.trouble, self._copied)
+        self._copying = Copying(self._engine, self._keepsake, self.trouble, self._copy_is_mine, self.tell)
         self.writer = Writer(self._engine, self._ballast, self.trouble, self._died)
         self._numbers = CameraNumbers(self._engine, self.writer)
         keeping = Keeping(
@@ -140,7 +127,10 @@ class Store:
 
     def changed_outside(self) -> bool:
         """Whether another program changed something since the last call (one stat)."""
-        return self._lock.changed_outside()
+        changed = self._lock.changed_outside()
+        if changed:
+            self._bring_copy()
+        return changed
 
     def service_runs(self) -> bool:
         """Whether a service holds the folder; for a command that stands beside."""
@@ -185,7 +175,7 @@ class Store:
             put_aside=aside,
             why=why,
             open_permissions=tuple(open_to_others),
-            lost=self._lost(),
+            lost=lost_slots(self._engine, self.memory.get(LOST_UNTIL)),
         )
 
     def _put_in_place(self, finding: Finding, kept: Kept | None, now: datetime) -> str | None:
@@ -209,11 +199,22 @@ class Store:
         self._ballast.restore()
         self.writer.start()
         found = Recovery(self._engine, self.writer, self._files, self._numbers).run()
+        self._bring_copy()
+        return found
+
+    def _bring_copy(self) -> None:
         try:
             self._copying.bring()
         except PersonNeededError as error:
             _log.warning("the copy beside the database is old: %s", error.message)
-        return found
+
+    @contextlib.contextmanager
+    def _copy_is_mine(self) -> Iterator[bool]:
+        """A command writes it only while no service does, and takes over what another has written."""
+        with self._nobody_else() as alone:
+            if alone and self._beside:
+                self._keepsake.load()
+            yield alone
 
     def _open_beside(self, now: datetime) -> None:
         """As a guest; the first one on a folder without a service makes the database or migrates it."""
@@ -252,7 +253,7 @@ class Store:
     @contextlib.contextmanager
     def _nobody_else(self) -> Iterator[bool]:
         """Whether no service works on the folder but this one, and none begins to meanwhile."""
-        if not self._beside:
+        if self._lock.held:
             yield True
             return
         alone = self._lock.try_alone()
@@ -269,25 +270,6 @@ class Store:
             with contextlib.suppress(OSError):
                 newest = max(newest, (self._folder / name).stat().st_mtime)
         return min(int(newest * 1000), to_ms(now)) if newest else to_ms(now)
-
-    def _lost(self) -> tuple[Lost, ...]:
-        until = self.memory.get(LOST_UNTIL)
-        if until is None:
-            return ()
-        end = int(until)
-        with reading(self._engine) as connection:
-            rows = connection.execute(
-                select(cameras.c.camera, segments.c.begin, segments.c.end)
-                .join(segments, segments.c.camera == cameras.c.id)
-                .where(segments.c.plan != "", segments.c.begin < end)
-                .order_by(segments.c.id)
-            ).all()
-        return tuple(
-            Lost(row.camera, from_ms(row.begin), from_ms(end if row.end is None else min(end, row.end))) for row in rows
-        )
-
-    def _copied(self) -> None:
-        self.tell()
 
     def _troubled(self) -> None:
         self.writer.wake()
