@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 from edge_service.adapters.broker import client as clients
+from edge_service.adapters.broker import endings
 from edge_service.adapters.camera import HttpSnapshots
 from edge_service.adapters.clock import SystemClock
 from edge_service.adapters.folder import FolderDestination
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Mapping, Sequence
 
+    from paho.mqtt.reasoncodes import ReasonCode
+
     from edge_service.adapters.config_files.reading import ConfigRead
     from edge_service.changes import Changes
     from edge_service.layers import Loaded
+    from edge_service.settings import Settings
 
     Probe = Callable[[], tuple[str, bool, str]]
 
@@ -77,31 +81,39 @@ def probes(arguments: Namespace, loaded: Loaded) -> Sequence[Probe]:
 
 
 def _broker(loaded: Loaded, ca_file: str | None) -> tuple[str, bool, str]:
+    """As the service does: MQTT 5, and 3.1.1 where that is refused or hung up on."""
     settings = loaded.settings
     place = clients.Place.of(settings.mqtt.url)
-    answer: list[Any] = []
-    answered = threading.Event()
-
-    def heard(_client: object, _data: object, _flags: object, reason: object, _properties: object) -> None:
-        answer.append(reason)
-        answered.set()
-
+    text = ""
     try:
-        will = Outbound(f"{settings.base}/reply/check", b"")
-        client = clients.make_client(settings.mqtt, f"check-{secrets.token_hex(6)}", will, clients.MQTT5, ca_file)
-        client.on_connect = heard
-        clients.connect(client, place, clients.MQTT5)
-        client.loop_start()
-        answered.wait(_BROKER_S)
+        for protocol, version in ((clients.MQTT5, "5"), (clients.MQTT311, "3.1.1")):
+            reason = _knock(settings, place, protocol, ca_file)
+            if reason is not None and not reason.is_failure:
+                return "broker", True, f"{place.shown}: connected (MQTT {version})"
+            text = endings.of_reason(reason).message if reason is not None else "the broker hangs up"
+            if reason is not None and not endings.is_version_refusal(reason):
+                break
+    except (OSError, ValueError) as error:
+        text = str(error)
+    return "broker", False, f"{place.shown}: {text}"
+
+
+def _knock(settings: Settings, place: clients.Place, protocol: int, ca_file: str | None) -> ReasonCode | None:
+    """The broker's answer to CONNECT; None when it hung up. Raises OSError, also when it is silent, and ValueError."""
+    answers: SimpleQueue[ReasonCode | None] = SimpleQueue()
+    will = Outbound(f"{settings.base}/reply/check", b"")
+    client = clients.make_client(settings.mqtt, f"check-{secrets.token_hex(6)}", will, protocol, ca_file)
+    client.on_connect = lambda _client, _data, _flags, reason, _properties: answers.put(reason)
+    client.on_disconnect = lambda _client, _data, _flags, _reason, _properties: answers.put(None)
+    clients.connect(client, place, protocol)
+    client.loop_start()
+    try:
+        return answers.get(timeout=_BROKER_S)
+    except Empty:
+        raise TimeoutError(f"no answer within {_BROKER_S:.0f} s") from None
+    finally:
         client.disconnect()
         client.loop_stop()
-    except (OSError, ValueError) as error:
-        return "broker", False, f"{place.shown}: {error}"
-    if not answer:
-        return "broker", False, f"{place.shown}: no answer within {_BROKER_S:.0f} s"
-    if answer[0].is_failure:
-        return "broker", False, f"{place.shown}: {answer[0]}"
-    return "broker", True, f"{place.shown}: connected"
 
 
 def _destination(loaded: Loaded, environ: Mapping[str, str]) -> tuple[str, bool, str]:
@@ -109,10 +121,13 @@ def _destination(loaded: Loaded, environ: Mapping[str, str]) -> tuple[str, bool,
     if settings.destination.type == "folder":
         return _folder(settings.destination.path, clock)
     data = Path(settings.data_dir)
-    if not has_database(data):
-        return "dropbox", False, "not linked yet: run `edge-service link`"
-    store = Store(data)
-    store.open(clock.now(), beside=True)
+    try:
+        if not has_database(data):
+            return "dropbox", False, "not linked yet: run `edge-service link`"
+        store = Store(data)
+        store.open(clock.now(), beside=True)
+    except EdgeServiceError as error:
+        return "dropbox", False, error.message
     try:
         vault = Vault.of(data, environ)
         room = DropboxRoom.of(
