@@ -14,8 +14,9 @@ from edge_service.adapters.clock import SystemClock
 from edge_service.adapters.config_files import read_config
 from edge_service.adapters.store.opening import Store
 from edge_service.adapters.vault import Vault
+from edge_service.cli.opened import has_database
 from edge_service.configuration import CHANGES_KEY
-from edge_service.errors import EdgeServiceError
+from edge_service.errors import EdgeServiceError, SettingsError
 from edge_service.link import ACCESS_KEY, LINK_KEY, SIGN_IN_KEY
 
 SEALED = (LINK_KEY, ACCESS_KEY, SIGN_IN_KEY, CHANGES_KEY)
@@ -29,6 +30,9 @@ def main() -> int:
     given = parser.parse_args()
     try:
         folder = Path(read_config(given.config, os.environ, platform.node()).load().settings.data_dir)
+        if not has_database(folder):
+            print(f"{folder} holds no database: there is nothing to encrypt anew", file=sys.stderr)
+            return 1
         store = Store(folder)
         store.open(SystemClock().now())
         try:
@@ -37,7 +41,7 @@ def main() -> int:
             store.close()
     except EdgeServiceError as error:
         print(error.message, file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, SettingsError) else 1
 
 
 def _rotate(store: Store, vault: Vault) -> int:

@@ -128,3 +128,12 @@ def test_the_folder_that_is_put_together_is_whole(tmp_path: Path) -> None:
     for name in ("requirements.lock", "run.py", "DOCS.md", "translations/en.yaml", "edge_service/__main__.py"):
         assert (made / name).is_file(), name
     assert not list(made.rglob("__pycache__"))
+    subprocess.run([ROOT / "scripts/addon", tmp_path], check=True, capture_output=True, timeout=60)
+
+
+def test_it_never_replaces_what_is_no_add_on(tmp_path: Path) -> None:
+    (tmp_path / "edge_service").mkdir()
+    (tmp_path / "edge_service/mine").touch()
+    done = subprocess.run([ROOT / "scripts/addon", tmp_path], check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (2, f"{tmp_path}/edge_service is no add-on: name another folder\n")
+    assert [path.name for path in tmp_path.rglob("*")] == ["edge_service", "mine"]
