@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from edge_service.adapters.broker import client as clients
-from edge_service.adapters.broker import endings
+from edge_service.adapters.broker.knock import knock
 from edge_service.adapters.camera import HttpSnapshots
 from edge_service.adapters.clock import SystemClock
 from edge_service.adapters.folder import FolderDestination
@@ -19,22 +16,16 @@ from edge_service.cli.opened import has_database
 from edge_service.configuration import read_changes
 from edge_service.errors import EdgeServiceError, SettingsError
 from edge_service.linking import DropboxRoom
-from edge_service.ports import Outbound
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Mapping, Sequence
 
-    from paho.mqtt.reasoncodes import ReasonCode
-
     from edge_service.adapters.config_files.reading import ConfigRead
     from edge_service.changes import Changes
     from edge_service.layers import Loaded
-    from edge_service.settings import Settings
 
     Probe = Callable[[], tuple[str, bool, str]]
-
-_BROKER_S = 10.0
 
 
 def changes_beside(arguments: Namespace, read: ConfigRead) -> Changes | None:
@@ -81,39 +72,7 @@ def probes(arguments: Namespace, loaded: Loaded) -> Sequence[Probe]:
 
 
 def _broker(loaded: Loaded, ca_file: str | None) -> tuple[str, bool, str]:
-    """As the service does: MQTT 5, and 3.1.1 where that is refused or hung up on."""
-    settings = loaded.settings
-    place = clients.Place.of(settings.mqtt.url)
-    text = ""
-    try:
-        for protocol, version in ((clients.MQTT5, "5"), (clients.MQTT311, "3.1.1")):
-            reason = _knock(settings, place, protocol, ca_file)
-            if reason is not None and not reason.is_failure:
-                return "broker", True, f"{place.shown}: connected (MQTT {version})"
-            text = endings.of_reason(reason).message if reason is not None else "the broker hangs up"
-            if reason is not None and not endings.is_version_refusal(reason):
-                break
-    except (OSError, ValueError) as error:
-        text = str(error)
-    return "broker", False, f"{place.shown}: {text}"
-
-
-def _knock(settings: Settings, place: clients.Place, protocol: int, ca_file: str | None) -> ReasonCode | None:
-    """The broker's answer to CONNECT; None when it hung up. Raises OSError, also when it is silent, and ValueError."""
-    answers: SimpleQueue[ReasonCode | None] = SimpleQueue()
-    will = Outbound(f"{settings.base}/reply/check", b"")
-    client = clients.make_client(settings.mqtt, f"check-{secrets.token_hex(6)}", will, protocol, ca_file)
-    client.on_connect = lambda _client, _data, _flags, reason, _properties: answers.put(reason)
-    client.on_disconnect = lambda _client, _data, _flags, _reason, _properties: answers.put(None)
-    clients.connect(client, place, protocol)
-    client.loop_start()
-    try:
-        return answers.get(timeout=_BROKER_S)
-    except Empty:
-        raise TimeoutError(f"no answer within {_BROKER_S:.0f} s") from None
-    finally:
-        client.disconnect()
-        client.loop_stop()
+    return "broker", *knock(loaded.settings, ca_file)
 
 
 def _destination(loaded: Loaded, environ: Mapping[str, str]) -> tuple[str, bool, str]:
