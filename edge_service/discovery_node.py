@@ -23,6 +23,7 @@ def node_announcement(topics: Topics, *, dropbox: bool) -> Entity:
     _link(device)
     _sign_in(device, dropbox=dropbox)
     _delivery(device)
+    _queue(device)
     _condition(device)
     return device.announcement({"name": topics.node, "model": "Time-lapse node", "sw_version": __version__})
 
@@ -129,6 +130,10 @@ def _delivery(device: Device) -> None:
         device_class="enum",
         options=list(UPLOAD_STATES),
     )
+    device.moment("last_delivery", "Last delivery", "upload.last_ok_at", entity_category="diagnostic")
+
+
+def _queue(device: Device) -> None:
     device.sensor(
         "queue_frames",
         "Waiting frames",
@@ -159,7 +164,6 @@ def _delivery(device: Device) -> None:
         state_class="measurement",
         enabled_by_default=False,
     )
-    device.moment("last_delivery", "Last delivery", "upload.last_ok_at", entity_category="diagnostic")
 
 
 def _condition(device: Device) -> None:

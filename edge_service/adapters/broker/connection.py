@@ -132,12 +132,6 @@ class MqttBroker:
             thread.join(_ABORTED_S)
 
     @property
-    def is_up(self) -> bool:
-        """Whether messages can be published now."""
-        session = self._session
-        return session is not None and session.up
-
-    @property
     def alive(self) -> bool:
         """Whether the network thread runs (false before start and after stop)."""
         return self._thread is not None and self._thread.is_alive()
