@@ -35,6 +35,8 @@ _AWAY = frozenset(
     | {errno.EINTR, errno.EBUSY, errno.ENFILE, errno.EMFILE, errno.ENOMEM, errno.ECONNRESET, errno.EREMOTEIO}
 )
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What fsync of a folder says on file systems that have no such thing (9p, some of FUSE, old SMB)."""
 _DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TEMPORARY = ".edge_service_{id}.part"
 
@@ -143,7 +145,7 @@ class FolderDestination:
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary, dir_fd=folder)
-        os.fsync(folder)
+        _sync_names(folder)
 
     def _write(self, folder: int, name: str, data: bytes, modified: float | None = None) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -196,7 +198,7 @@ class FolderDestination:
                 if make:
                     with contextlib.suppress(FileExistsError):
                         os.mkdir(part, 0o755, dir_fd=handle)
-                        os.fsync(handle)
+                        _sync_names(handle)
                 below = os.open(part, _DIR, dir_fd=handle)
                 os.close(handle)
                 handle = below
@@ -258,7 +260,16 @@ def _finish(folder: int, frame_id: int) -> None:
     """What a try that was killed after it had named its file left open: its temporary name, and the folder's sync."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(_TEMPORARY.format(id=frame_id), dir_fd=folder)
-    os.fsync(folder)
+    _sync_names(folder)
+
+
+def _sync_names(folder: int) -> None:
+    """Names are safe after this, where the file system can do that for a folder at all."""
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
 
 
 def _replace_empty(folder: int, temporary: str, name: str) -> None:
