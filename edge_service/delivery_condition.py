@@ -21,6 +21,7 @@ class Condition:
         self.failures = 0
         self._until = 0.0
         self._obey = 0.0
+        self._news = False
 
     @property
     def trouble(self) -> bool:
@@ -42,7 +43,7 @@ class Condition:
 
     def fail(self, error: TryAgainError | PersonNeededError, at: float, chance: float) -> tuple[float, bool]:
         """Note a failure; returns the seconds to wait and whether the condition is another than before."""
-        before = (self.state, self.code)
+        before, news = (self.state, self.code), self.take_news()
         if isinstance(error, PersonNeededError):
             self.failures = self.failures + 1 if self.code == error.code else 1
             self.state = "offline" if error.code == "link_needed" else "blocked"
@@ -54,14 +55,19 @@ class Condition:
             self._obey = at + (error.after or 0.0)
         self.code = error.code
         self._until = at + wait
-        return wait, (self.state, self.code) != before
+        return wait, news or (self.state, self.code) != before
 
-    def forget(self) -> None:
+    def expect_news(self) -> None:
         """Whatever comes next is news."""
-        self.state = ""
+        self._news = True
+
+    def take_news(self) -> bool:
+        """Whether somebody waits to hear how it stands; asked once."""
+        news, self._news = self._news, False
+        return news
 
     def settle(self, state: str) -> bool:
         """It works (``ok``) or nothing is due (``idle``); returns whether that is new."""
-        changed = self.state != state
+        changed = self.take_news() or self.state != state
         self.state, self.code, self.failures, self._until = state, "", 0, 0.0
         return changed

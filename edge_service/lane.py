@@ -92,7 +92,7 @@ class Lane:
 
     def report_next(self) -> None:
         """Somebody waits for the next report: also one that says nothing new."""
-        self._condition.forget()
+        self._condition.expect_news()
 
     def retry(self) -> None:
         """Try now (the ``retry`` command, a new link); only the other side's own Retry-After is still waited out."""
@@ -128,11 +128,13 @@ class Lane:
 
     def _held_back(self) -> float | None:
         """Seconds still to wait out, None when sending may be tried; probes first after long trouble."""
-        if self._forced:
-            self._forced = False
+        forced, self._forced = self._forced, False
+        if forced:
             self._condition.hurry()
         left = self._condition.left(self._clocks.monotonic())
         if left > 0:
+            if forced and self._condition.take_news():
+                self._tell(f"the destination asked to wait {left:.0f} s more", left)
             return left
         if self._condition.probe_first:
             try:
@@ -259,11 +261,15 @@ class Lane:
         if error.code == "stopped":
             return 0.0  # this destination was closed for another one: no trouble of the world
         wait, changed = self._condition.fail(error, self._clocks.monotonic(), self._clocks.chance())
-        state, code = self._condition.state, self._condition.code
-        _log.log(logging.WARNING if changed else logging.DEBUG, "delivery: %s: %s", state, error.message)
-        next_try_at = self._clocks.now() + timedelta(seconds=wait)
-        self._post(DeliveryReport(state, code=code, message=error.message, next_try_at=next_try_at))
+        level = logging.WARNING if changed else logging.DEBUG
+        _log.log(level, "delivery: %s: %s", self._condition.state, error.message)
+        self._tell(error.message, wait)
         return wait
+
+    def _tell(self, message: str, wait: float) -> None:
+        state, code = self._condition.state, self._condition.code
+        next_try_at = self._clocks.now() + timedelta(seconds=wait)
+        self._post(DeliveryReport(state, code=code, message=message, next_try_at=next_try_at))
 
     def _tidy(self) -> None:
         self.tell_dropped(self._housekeeping.tidy(self._clocks.now(), self._clocks.monotonic()))

@@ -190,6 +190,36 @@ def test_retry_after_is_obeyed_even_when_told_to_try_now() -> None:
     assert bench.store.states() == ["delivered"]
 
 
+def test_whoever_waits_for_a_report_hears_at_once_that_the_other_side_wants_more_quiet() -> None:
+    bench = Bench()
+    bench.store.add(b"a")
+    bench.remote.trouble = [TryAgainError("wait", code="rate_limited", after=300.0)]
+    bench.lane.step()
+    bench.watch.advance(20)
+    bench.lane.report_next()
+    bench.lane.retry()
+    bench.lane.step()
+    first, second = bench.reports
+    assert (second.state, second.code) == ("backoff", "rate_limited")
+    assert "280 s" in second.message
+    assert second.next_try_at == first.next_try_at
+    bench.lane.step()
+    assert len(bench.reports) == 2
+
+
+def test_who_asks_to_try_now_gets_the_cheap_look_first_while_somebody_is_needed() -> None:
+    bench = Bench()
+    bench.store.add(b"a")
+    gone = PersonNeededError("sign in again", code="revoked")
+    bench.remote.trouble, bench.remote.probe_trouble = [gone], [gone]
+    bench.lane.step()
+    bench.lane.report_next()
+    bench.lane.retry()
+    bench.lane.step()
+    assert (bench.remote.probes, len(bench.remote.pieces)) == (1, 1)
+    assert [report.state for report in bench.reports] == ["blocked", "blocked"]
+
+
 def test_backoff_grows_to_its_cap_and_ends_with_the_first_success() -> None:
     bench = Bench()
     bench.store.add(b"a")
