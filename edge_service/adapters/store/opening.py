@@ -35,7 +35,7 @@ from edge_service.adapters.store.taking_over import bring_up, has_stale_log, lay
 from edge_service.adapters.store.tally import CameraNumbers
 from edge_service.adapters.store.trouble import Trouble
 from edge_service.adapters.store.writer import Writer
-from edge_service.errors import PersonNeededError
+from edge_service.errors import PersonNeededError, TryAgainError
 from edge_service.moments import to_ms
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class Store:
     def _bring_copy(self) -> None:
         try:
             self._copying.bring()
-        except PersonNeededError as error:
+        except (PersonNeededError, TryAgainError) as error:
             _log.warning("the copy beside the database is old: %s", error.message)
 
     @contextlib.contextmanager

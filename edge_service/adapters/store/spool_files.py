@@ -56,7 +56,9 @@ class SpoolFiles:
         self._lock = threading.Lock()
 
     def open(self) -> None:
-        """Make the folder if it is missing and hold it."""
+        """Make the folder if it is missing and hold it; nothing happens when it is held."""
+        if self._root_fd >= 0:
+            return
         with self._door():
             self.made = not self._root.exists()
             self._root.mkdir(mode=0o700, exist_ok=True)
