@@ -8,12 +8,14 @@ up is announced once more at its next birth, and then removed for good.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from typing import TYPE_CHECKING, Final
 
 from edge_service.announcer import AGAIN_S, APART_S, Announcer
 from edge_service.discovery_camera import camera_announcement
 from edge_service.discovery_node import node_announcement
+from edge_service.errors import PersonNeededError, TryAgainError
 from edge_service.topics import Topics
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from edge_service.discovery import Entity
     from edge_service.ports import Broker, Memory
     from edge_service.settings import Settings
+
+log = logging.getLogger(__name__)
 
 BURIED_KEY: Final = "discovery.buried"
 SHAPE_KEY: Final = "discovery.shape"
@@ -71,7 +75,7 @@ class Announcing:
         """Write down the topics of new cameras, so that they can be cleared one day."""
         wanted = self._wanted()
         self._announcer.keep(wanted)
-        self._memory.announce(wanted - self._memory.announced())
+        self._note(wanted - self._memory.announced())
 
     def removed(self, camera: str) -> None:
         """A camera is configured no more."""
@@ -113,13 +117,13 @@ class Announcing:
         self._awake = True
         self._announcer.born(self._monotonic(), delay_s)
         wanted, buried = self._wanted(), self._buried()
-        self._memory.announce(set(buried) - wanted)  # they are on the broker again until they are emptied
+        self._note(set(buried) - wanted)  # they are on the broker again until they are emptied
         for topic in buried:
             if topic not in wanted:
                 self._announcer.remove(topic, (), self._monotonic() + delay_s, _whole(topic))
             else:
                 self._announcer.shrink(topic, self._whole_of(topic))
-        self._memory.put(BURIED_KEY, None)
+        self._keep(BURIED_KEY, None)
 
     def died(self) -> None:
         """Home Assistant has ended."""
@@ -141,7 +145,7 @@ class Announcing:
             elif not message.payload:
                 emptied.append(message.topic)
         if emptied:
-            self._memory.announce((), emptied)
+            self._note((), emptied)
 
     def next_due_at(self) -> float | None:
         """When the next one is due (monotonic), None when nothing waits."""
@@ -157,7 +161,7 @@ class Announcing:
     def _clear_leftovers(self) -> None:
         """Retained topics of an earlier configuration go; those of this one are written down first."""
         wanted, before = self._wanted(), self._memory.announced()
-        self._memory.announce(wanted - before)
+        self._note(wanted - before)
         gone = before - wanted
         devices = {topic for topic in gone if _DISCOVERY.fullmatch(topic)}
         for topic in sorted(devices, key=len, reverse=True):  # cameras before their node
@@ -184,7 +188,7 @@ class Announcing:
             lost = before.get("frames") and not shape["frames"]
             cameras = [self._topics.discovery(camera) for camera in settings.cameras] if lost else []
             self._bury([topic for topic in (*node, *cameras) if topic])
-        self._memory.put(SHAPE_KEY, json.dumps(shape))
+        self._keep(SHAPE_KEY, json.dumps(shape))
 
     def _buried(self) -> list[str]:
         return list(json.loads(self._memory.get(BURIED_KEY) or "[]"))
@@ -192,7 +196,24 @@ class Announcing:
     def _bury(self, topics: list[str]) -> None:
         if topics:
             buried = list(dict.fromkeys([*self._buried(), *topics]))[-_MOST_BURIED:]
-            self._memory.put(BURIED_KEY, json.dumps(buried))
+            self._keep(BURIED_KEY, json.dumps(buried))
+
+    def _note(self, added: Iterable[str], removed: Iterable[str] = ()) -> None:
+        try:
+            self._memory.announce(added, removed)
+        except (PersonNeededError, TryAgainError) as problem:
+            self._not_noted(problem)
+
+    def _keep(self, key: str, value: str | None) -> None:
+        try:
+            self._memory.put(key, value)
+        except (PersonNeededError, TryAgainError) as problem:
+            self._not_noted(problem)
+
+    @staticmethod
+    def _not_noted(problem: PersonNeededError | TryAgainError) -> None:
+        """A refusing disk is told of elsewhere. Announcements go on, at worst one is cleared twice or not at all."""
+        log.warning("what is announced to Home Assistant is not noted down: %s", problem.message)
 
     def _whole_of(self, topic: str) -> Entity:
         """The device of a wanted topic with all that it ever had, under its own name."""

@@ -72,13 +72,10 @@ class Configuration:
         """Take up the revision of the last run; another tree in force is a new one. Changes that were dropped because
         they fit no more (their camera is gone) are forgotten for good.
         """
-        if self._loaded.warnings:
-            self._store(self._loaded.changes)
         state = json.loads(self._memory.get(REV_KEY) or "{}")
-        digest = self._digest(self._loaded.settings)
         self._rev = int(state.get("rev", 0))
-        if state.get("digest") != digest:
-            self._advance()
+        another = state.get("digest") != self._digest(self._loaded.settings)
+        self._put_in_force(self._loaded, store=bool(self._loaded.warnings), changed=another)
         for fault in (*self._loaded.warnings, *self._loaded.overridden):
             log.warning("%s", fault.line())
 
@@ -108,13 +105,9 @@ class Configuration:
         return apply_patch(self._loaded, patch)
 
     def adopt(self, result: PatchResult) -> None:
-        """Put a tried patch in force: stored first."""
-        changes = result.loaded.changes
-        if changes.to_json() != self._loaded.changes.to_json():
-            self._store(changes)
-        self._loaded = result.loaded
-        if result.changed:
-            self._advance()
+        """Put a tried patch in force: stored first. Raises what the memory raises; nothing has changed then."""
+        other = result.loaded.changes.to_json() != self._loaded.changes.to_json()
+        self._put_in_force(result.loaded, store=other, changed=bool(result.changed))
 
     def reload(self, base: Base) -> tuple[str, ...]:
         """Take file and environment anew under the same changes; returns the changed paths. Raises SettingsError.
@@ -127,11 +120,7 @@ class Configuration:
                 log.warning("%s: the change in the file needs a restart", key)
         loaded = read_layers(base.keeping(self._loaded.base, FOR_LIFE), self._loaded.changes)
         changed = tuple(changed_paths(full_config(self._loaded.settings), full_config(loaded.settings)))
-        if loaded.warnings:
-            self._store(loaded.changes)
-        self._loaded = loaded
-        if changed:
-            self._advance()
+        self._put_in_force(loaded, store=bool(loaded.warnings), changed=bool(changed))
         for fault in (*loaded.warnings, *loaded.overridden):
             log.warning("%s", fault.line())
         return changed
@@ -144,18 +133,19 @@ class Configuration:
         """Back to file and environment (reset); returns the changed paths. Raises as :meth:`without_changes`."""
         loaded = self.without_changes()
         changed = tuple(changed_paths(full_config(self._loaded.settings), full_config(loaded.settings)))
-        self._memory.put(CHANGES_KEY, None)
-        self._loaded = loaded
-        if changed:
-            self._advance()
+        self._put_in_force(loaded, store=True, changed=bool(changed))
         return changed
 
-    def _store(self, changes: Changes) -> None:
-        self._memory.put(CHANGES_KEY, self._vault.seal(changes.to_json()) if changes.tree else None)
-
-    def _advance(self) -> None:
-        self._rev += 1
-        self._memory.put(REV_KEY, json.dumps({"rev": self._rev, "digest": self._digest(self._loaded.settings)}))
+    def _put_in_force(self, loaded: Loaded, *, store: bool, changed: bool) -> None:
+        """Durable first, the changes (``store``) and their revision (``changed``) in one commit."""
+        rev, values = self._rev + changed, dict[str, str | None]()
+        if store:
+            changes = loaded.changes
+            values[CHANGES_KEY] = self._vault.seal(changes.to_json()) if changes.tree else None
+        if changed:
+            values[REV_KEY] = json.dumps({"rev": rev, "digest": self._digest(loaded.settings)})
+        self._memory.put_all(values)
+        self._loaded, self._rev = loaded, rev
 
     def _digest(self, settings: Settings) -> str:
         return config_digest(settings, self._vault.digest_key())

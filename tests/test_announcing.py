@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_service.announcing import Announcing
+from edge_service.errors import PersonNeededError
 from edge_service.layers import read_layers
 from edge_service.topics import Topics
 from tests.settings_kit import base_of
@@ -34,6 +35,7 @@ class Desk:
         self.now = 0.0
         self.kept: dict[str, str] = {}
         self.list: set[str] = set()
+        self.broken = False
         self.settings = made(*cameras, **more)
         self.room = self.anew(topics)
 
@@ -55,6 +57,7 @@ class Desk:
         return self.kept.get(key)
 
     def put(self, key: str, value: str | None) -> None:
+        self._must_work()
         self.kept[key] = value or ""
 
     def put_all(self, values: Mapping[str, str | None]) -> None:
@@ -65,7 +68,12 @@ class Desk:
         return frozenset(self.list)
 
     def announce(self, added: Iterable[str], removed: Iterable[str] = ()) -> None:
+        self._must_work()
         self.list = (self.list | set(added)) - set(removed)
+
+    def _must_work(self) -> None:
+        if self.broken:
+            raise PersonNeededError("the disk cannot be written", code="disk_error")
 
     def remembered(self, command_id: str) -> RememberedCommand | None:
         raise AssertionError(command_id)
@@ -303,3 +311,19 @@ def test_a_camera_that_comes_back_at_once_is_not_silenced_by_the_echo_of_its_rem
     desk.use("porch", "pond")
     desk.room.heard(POND, "pond", empty=True)  # MQTT 3.1.1 has no noLocal
     assert topics_of(desk.run(10)) == [POND]
+
+
+def test_a_disk_that_refuses_holds_up_no_announcement(desk: Desk) -> None:
+    desk.run(10)
+    desk.use("porch")
+    desk.run(10)
+    desk.broken = True
+    desk.room.born(1.0)
+    assert {NODE, PORCH, POND, f"-{POND}"} <= set(topics_of(desk.run(10)))
+    desk.use("yard", mqtt={"frames": False})
+    desk.room.connected()
+    assert f"-{PORCH}" in topics_of(desk.sent)
+    desk.broken = False
+    desk.room.connected()
+    desk.run(20)
+    assert not [topic for topic in desk.list if "porch" in topic or "pond" in topic]

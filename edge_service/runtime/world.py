@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge_service import reports
 from edge_service.adapters.disk import free_bytes
-from edge_service.errors import SettingsError
+from edge_service.errors import PersonNeededError, SettingsError, TryAgainError
 from edge_service.runtime.reach import Reach
 
 if TYPE_CHECKING:
@@ -117,6 +117,9 @@ class World:
         parts = self._parts
         try:
             changed = parts.configuration.reload(reread())
+        except (PersonNeededError, TryAgainError) as problem:
+            log.error("the file was not read again: %s", problem.message)  # noqa: TRY400 - the disk, told of elsewhere
+            return
         except SettingsError as problem:
             for fault in problem.faults:
                 log.error("%s", fault.line())  # noqa: TRY400 - for people
