@@ -162,6 +162,13 @@ class Slots:
             return
         self._flights.take(course, slot, interval)
 
+    def _catch_up(self, name: str, course: Course, until: datetime) -> None:
+        """Hand on what came due up to ``until`` and was not fired yet: the step was seen first."""
+        while course.next_at is not None and course.next_at <= until:
+            self._due(name, course, course.next_at, until)
+            course.next_at = course.plan.next_inside(course.seen)
+        self._books.fill(name, course, until)
+
     def _arm(self, name: str, course: Course) -> None:
         if self.is_halted(name):
             self._disarm(name)
@@ -185,7 +192,7 @@ class Slots:
         what became of that time is told when its segments get their true time (:mod:`edge_service.dating`).
         """
         for name, course in self._courses.items():
-            self._books.fill(name, course, max(old, course.seen))
+            self._catch_up(name, course, old)
             if trusted:
                 self._books.fill(name, course, new, Fate.CLOCK, "")
             self._turn(name, course, course.plan, new)

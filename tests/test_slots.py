@@ -264,6 +264,19 @@ def test_of_the_slots_of_a_stall_those_that_are_not_too_late_when_it_ends_are_ta
     assert [fate for _, _, fate in ended(node)] == fates
 
 
+@pytest.mark.parametrize("by", [timedelta(hours=1), timedelta(hours=-1)])
+@pytest.mark.parametrize(("late_s", "fate"), [(1, "kept"), (119, "kept"), (125, "skipped")])
+def test_a_slot_that_came_due_right_before_a_step_was_seen_is_taken_if_it_is_not_too_late(
+    late_s: int, fate: str, by: timedelta
+) -> None:
+    node = node_at("2026-11-23 11:59:59")
+    node.stall(timedelta(seconds=1 + late_s))
+    node.step(by)
+    node.run(timedelta(seconds=4))
+
+    assert ended(node)[0] == (1, "12:00", fate)
+
+
 @pytest.mark.parametrize(("stall_s", "tries"), [(60, 2), (130, 1)])
 def test_a_repeat_that_a_stall_made_too_late_is_given_up(stall_s: int, tries: int) -> None:
     node = node_at("2026-11-23 11:59:59")
