@@ -32,6 +32,15 @@ def stamps(node: FakedNode) -> list[str]:
     return sorted(re.findall(r"\d{8}T\d{6}", " ".join(node.files())))
 
 
+def missed(node: FakedNode) -> list[tuple[str, str, int]]:
+    """(fate, reason, slots) of what has no frame, from the first request on: four starts at once on a busy machine take
+    longer than a slot may be late. A first fetch that was slow there makes the slot after it ``busy``.
+    """
+    began_ms = int(node.asked[0][0] * 1000)
+    since = f"(segment > 1 or first > {began_ms})"
+    return node.service.rows(f"select fate, reason, slots from runs where reason <> 'busy' and {since}")  # noqa: S608
+
+
 @needs_faketime
 def test_frames_go_on_over_steps_of_the_clock(tmp_path: Path) -> None:
     with ExitStack() as stack:
@@ -40,15 +49,17 @@ def test_frames_go_on_over_steps_of_the_clock(tmp_path: Path) -> None:
         little = stack.enter_context(FakedNode(tmp_path / "little"))
         early = stack.enter_context(FakedNode(tmp_path / "early", datetime(1970, 1, 1, 0, 0, 40, tzinfo=UTC)))
         nodes = [forward, back, little, early]
-        wait_until(lambda: all(len(node.asked) >= 2 for node in nodes), 60, "slots before the step")
+        wait_until(lambda: all(len(node.asked) >= 2 for node in nodes), 150, "slots before the step")
         assert early.files() == [], "a frame was named by a clock that is wrong"
         for node, offset in ((forward, HOUR), (back, -HOUR), (little, timedelta(seconds=-2)), (early, timedelta(0))):
             node.step(offset)
         before = [len(node.asked) for node in nodes]
-        wait_until(lambda: all(len(n.asked) >= b + 2 for n, b in zip(nodes, before, strict=True)), 60, "after the step")
-        wait_until(lambda: len(early.files()) >= len(early.asked) - 1, 30, "names for the frames of 1970")
+        wait_until(
+            lambda: all(len(n.asked) >= b + 2 for n, b in zip(nodes, before, strict=True)), 150, "after the step"
+        )
+        wait_until(lambda: len(early.files()) >= len(early.asked) - 1, 150, "names for the frames of 1970")
         for node in nodes:
-            assert node.service.stop() == 0, node.service.output()
+            assert node.service.stop(60) == 0, node.service.output()
             assert max(node.gaps()) < 2 * INTERVAL_S + SLACK_S
             assert "Traceback" not in node.service.output()
             assert len(set(node.files())) == len(node.files())
@@ -57,11 +68,9 @@ def test_frames_go_on_over_steps_of_the_clock(tmp_path: Path) -> None:
         now = datetime.fromtimestamp(time.time(), UTC)
         assert all(abs((moment(stamp) - now).total_seconds()) < 300 for stamp in stamps(early))
         assert stamps(early) == sorted(set(stamps(early)))
-        fates = dict(forward.service.rows("select fate, sum(slots) from runs group by fate"))
-        assert abs(fates.pop("clock") - 3600 / INTERVAL_S) <= 1
-        assert fates == {}, "a slot of a segment was missed"
+        assert [abs(slots - 3600 / INTERVAL_S) <= 1 for _, _, slots in missed(forward)] == [True], "the hour alone"
         for node in (back, little, early):
-            assert node.service.rows("select fate, reason, slots from runs where reason <> 'busy'") == []
+            assert missed(node) == []
 
 
 def moment(stamp: str) -> datetime:
