@@ -75,7 +75,7 @@ def prepare() -> str:
     # A container takes over the modes of the devices around it.
     assert Path("/dev/null").stat().st_mode & 0o666 == 0o666, "not everybody may use /dev/null: mend that outside"
     conf = (TRIAL / "mosquitto.conf").read_text().replace("/secrets/passwords", "/etc/mosquitto/passwords")
-    conf = conf.replace("/mosquitto/config/acl", "/etc/mosquitto/acl")
+    conf = conf.replace("/secrets/acl", "/etc/mosquitto/acl")
     # Debian's own file says this already.
     conf = re.sub(r"^persistence_location .*\n", "", conf, flags=re.MULTILINE)
     Path("/etc/mosquitto/conf.d/edge_service.conf").write_text(conf)

@@ -101,15 +101,14 @@ def test_the_two_values_of_the_example_are_all_it_takes(tmp_path: Path) -> None:
 @pytest.mark.skipif(not shutil.which("mosquitto_passwd"), reason="mosquitto is missing")
 def test_each_password_is_made_once_and_for_its_reader_alone(tmp_path: Path) -> None:
     def made() -> dict[str, str]:
-        subprocess.run(
-            ["sh", ROOT / "deploy/compose/passwords.sh"], env={**os.environ, "SECRETS": str(tmp_path)}, check=True
-        )
+        places = {"SECRETS": str(tmp_path), "ACL": str(ROOT / "deploy/mosquitto/acl")}
+        subprocess.run(["sh", ROOT / "deploy/compose/passwords.sh"], env={**os.environ, **places}, check=True)
         return {path.name: path.read_text() for path in tmp_path.iterdir()}
 
     first = made()
     assert made() == first
     users = set(re.findall(r"^user (\w+)$", (ROOT / "deploy/mosquitto/acl").read_text(), re.MULTILINE))
-    assert set(first) == {"passwords", "mosquitto_pub", *(f"mqtt_{user}" for user in users)}
+    assert set(first) == {"acl", "passwords", "mosquitto_pub", *(f"mqtt_{user}" for user in users)}
     assert {line.split(":")[0] for line in first["passwords"].splitlines()} == users
     assert len({first[f"mqtt_{user}"] for user in users}) == len(users)
     assert all(len(first[f"mqtt_{user}"]) >= 32 for user in users)
@@ -117,7 +116,7 @@ def test_each_password_is_made_once_and_for_its_reader_alone(tmp_path: Path) -> 
     for path in tmp_path.iterdir():
         assert path.stat().st_mode & 0o077 == 0, path
     assert (tmp_path / "mqtt_edge_service").stat().st_uid == 1000
-    assert (tmp_path / "passwords").stat().st_uid == 1883
+    assert (tmp_path / "passwords").stat().st_uid == (tmp_path / "acl").stat().st_uid == 1883
     assert (tmp_path / "mqtt_home_assistant").stat().st_uid == 0
 
 

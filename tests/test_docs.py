@@ -214,7 +214,9 @@ def test_each_example_is_a_good_file(tmp_path: Path, example: Path) -> None:
 
 
 def test_the_file_of_the_five_minutes_is_good(tmp_path: Path) -> None:
-    (block,) = re.findall(r"^```yaml\n(.*?)^```", section(README, "Five minutes"), re.MULTILINE | re.DOTALL)
+    block, secrets = re.findall(r"^```yaml\n(.*?)^```", section(README, "Five minutes"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "secrets.yaml").write_text(secrets)
+    (tmp_path / "secrets.yaml").chmod(0o600)
     (tmp_path / "config.yaml").write_text(block)
     assert check(tmp_path) == (0, "config.yaml: good: node garden, 1 camera, destination dropbox\n")
     (tmp_path / "config.yaml").write_text(block.replace("source", "sauce"))

@@ -1,8 +1,12 @@
 #!/bin/sh
-# Runs once, before the broker: makes a random password for each user of deploy/mosquitto/acl, and the broker's file of
+# Runs before the broker: makes, once, a random password for each user of deploy/mosquitto/acl, and the broker's file of
 # them. Each file can be read by its reader alone. To make new ones: docker compose down, remove the volume "secrets".
 set -eu
 cd "${SECRETS:-/secrets}"
+# mosquitto warns of an access list that is not its own, and that a later version will refuse it.
+cp "${ACL:-/acl}" acl
+chmod 600 acl
+chown 1883:1883 acl
 if [ -s passwords ]; then exit 0; fi
 umask 077
 : >new

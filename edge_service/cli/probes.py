@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     Probe = Callable[[], tuple[str, bool, str]]
 
+_NOT_LINKED = "dropbox", False, "not linked yet: run `edge-service link`"
+
 
 def changes_beside(arguments: Namespace, read: ConfigRead) -> Changes | None:
     """The changes made over MQTT, from the database of a service that may run; None when there is none."""
@@ -82,7 +84,7 @@ def _destination(loaded: Loaded, environ: Mapping[str, str]) -> tuple[str, bool,
     data = Path(settings.data_dir)
     try:
         if not has_database(data):
-            return "dropbox", False, "not linked yet: run `edge-service link`"
+            return _NOT_LINKED
         store = Store(data)
         store.open(clock.now(), beside=True)
     except EdgeServiceError as error:
@@ -97,6 +99,8 @@ def _destination(loaded: Loaded, environ: Mapping[str, str]) -> tuple[str, bool,
             now=clock.now,
             ca_file=environ.get("EDGE_SERVICE_CA_FILE"),
         )
+        if not room.tokens.has_link:
+            return _NOT_LINKED
         destination = room.destination(clock.now)
         found = _tried("dropbox", destination.probe, room.tokens.report().account or "linked")
         destination.close()

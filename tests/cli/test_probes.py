@@ -56,6 +56,22 @@ def test_mqtt_5_and_a_wrong_password_are_told(tmp_path: Path) -> None:
         assert "canary" not in line
 
 
+def test_a_sign_in_that_was_only_begun_is_no_link(tmp_path: Path) -> None:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "EDGE_SERVICE__DESTINATION__APP_KEY": "abc"}
+    environ["EDGE_SERVICE__MQTT__URL"] = "mqtt://127.0.0.1:1"
+
+    def said(*command: str) -> str:
+        line = [sys.executable, "-m", "edge_service", *command]
+        done = subprocess.run(
+            line, cwd=tmp_path, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+        )
+        return done.stdout.decode()
+
+    assert "/oauth2/authorize?" in said("link")
+    assert (tmp_path / "data" / "edge_service.db").exists()
+    assert said("check", "--online").splitlines()[-1] == "FAIL dropbox: not linked yet: run `edge-service link`"
+
+
 def test_a_broker_that_hangs_up_is_told_at_once(tmp_path: Path) -> None:
     with RawBroker(lambda _level: "close") as raw:
         assert online(tmp_path, raw.url) == (1, f"FAIL broker: {raw.url}: the broker hangs up")
