@@ -225,7 +225,9 @@ class MemoryStore:
 
 
 class ScriptedDestination:
-    """Stores in a dict; ``script`` holds what the next runs do instead: an error, or a function of one frame."""
+    """Stores in a dict; ``trouble`` ends the next runs, ``special`` is said of a frame once, ``always``
+    every time.
+    """
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
@@ -233,6 +235,7 @@ class ScriptedDestination:
         self.trouble: list[Exception | None] = []
         self.probe_trouble: list[Exception | None] = []
         self.special: dict[int, Outcome] = {}
+        self.always: dict[int, Outcome] = {}
         self.pieces: list[list[int]] = []
         self.looked: list[int] = []
         self.probes = 0
@@ -252,6 +255,8 @@ class ScriptedDestination:
 
     def _one(self, out: Outgoing) -> Outcome:
         frame = out.frame
+        if frame.id in self.always:
+            return self.always[frame.id]
         if frame.id in self.special:
             return self.special.pop(frame.id)
         if self.files.get(frame.path, out.data) != out.data:

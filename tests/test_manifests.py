@@ -172,7 +172,7 @@ def test_a_frame_that_waits_holds_it_back_for_seven_days_and_its_end_sends_a_sec
     held = scene.store.frames.due(1, 10**9, EVENING + SLOT * 7)[0]
     assert held.slot_at == EVENING + 6 * SLOT
     late = next(f for f in scene.store.frames.due(9, 10**9, EVENING + SLOT * 7) if f.slot_at == EVENING + 5 * SLOT)
-    scene.remote.special[late.id] = Outcome(late.id, again=9 * 86400.0)
+    scene.remote.always[late.id] = Outcome(late.id, again=60.0)
     scene.go_to(EVENING + 6 * SLOT)
     scene.run(60)
     scene.go_to(EVENING + 6 * SLOT + timedelta(days=6.9))
@@ -182,6 +182,7 @@ def test_a_frame_that_waits_holds_it_back_for_seven_days_and_its_end_sends_a_sec
     scene.run(60)
     assert scene.manifests() == [FIRST]
     assert scene.lines()[-1]["sums"]["waiting"] == 1
+    scene.remote.always.clear()
     scene.go_to(EVENING + timedelta(days=10))
     scene.run(60)
     assert scene.manifests()[:2] == [FIRST, SECOND]
@@ -322,7 +323,7 @@ def test_frames_whose_details_went_before_their_manifest_are_told_as_runs(scene:
     scene.open()
     scene.evening()
     late = next(f for f in scene.store.frames.due(9, 10**9, EVENING + SLOT * 7) if f.slot_at == EVENING + 4 * SLOT)
-    scene.remote.special[late.id] = Outcome(late.id, again=9 * 86400.0)
+    scene.remote.always[late.id] = Outcome(late.id, again=60.0)
     scene.run(60)
     scene.go_to(EVENING + timedelta(days=3))
     scene.run(60)

@@ -61,7 +61,9 @@ class FrameStore(Protocol):
         """Pending to uploading; returns those that were still pending."""
 
     def release(self, frame_ids: Iterable[int], *, retry_at: datetime | None = None, maybe_there: bool = True) -> None:
-        """Uploading back to pending (``retry_at``: not before). ``maybe_there`` False: surely nothing was stored."""
+        """Uploading back to pending. ``retry_at``: not before, unless the clock is set back by more than an hour.
+        ``maybe_there`` False: surely nothing was stored.
+        """
 
     def delivered(self, receipts: Sequence[Receipt]) -> None:
         """Store receipts and state delivered. Also for a dropped frame (late receipt)."""

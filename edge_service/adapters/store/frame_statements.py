@@ -17,7 +17,9 @@ READY = (
 )
 POSTPONED = (
     select(*COLUMNS)
-    .where(_HERE, frames.c.state == PENDING, frames.c.due_at > 0, frames.c.due_at <= bindparam("now"))
+    .where(
+        _HERE, frames.c.state == PENDING, frames.c.due_at > bindparam("after"), frames.c.due_at <= bindparam("until")
+    )
     .order_by(frames.c.due_at)
     .limit(bindparam("most"))
 )

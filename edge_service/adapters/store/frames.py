@@ -16,6 +16,7 @@ from edge_service.adapters.store import moves
 from edge_service.adapters.store.connect import reading
 from edge_service.adapters.store.letting_go import LettingGo
 from edge_service.adapters.store.rows import BY_ID, frame_of, moment
+from edge_service.adapters.store.schema import NOT_BEFORE_NAMED
 from edge_service.errors import BadItemError, TryAgainError
 from edge_service.frame import Receipt
 from edge_service.moments import from_ms, to_ms
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from edge_service.ports import PathFor
 
 _log = logging.getLogger(__name__)
+
+_PUT_OFF_MOST_MS = 3_600_000
+"""No frame is put off for so long: a later moment was written before the clock was set back."""
 
 _AT_ONCE = 1000
 _NO_LIMIT = -1
@@ -72,7 +76,10 @@ class Frames:
     def due(self, limit: int, max_bytes: int, now: datetime) -> list[Frame]:
         """Freshest first, at most ``limit`` frames and ``max_bytes`` bytes (but always one if any is due)."""
         ready = self._frames(statements.READY, {"most": limit})
-        postponed = self._frames(statements.POSTPONED, {"most": limit, "now": to_ms(now)})
+        at = to_ms(now)
+        postponed = self._frames(statements.POSTPONED, {"most": limit, "after": 0, "until": at})
+        from_another_clock = {"most": limit, "after": at + _PUT_OFF_MOST_MS, "until": NOT_BEFORE_NAMED - 1}
+        postponed += self._frames(statements.POSTPONED, from_another_clock)
         postponed.sort(key=_freshness, reverse=True)
         chosen: list[Frame] = []
         size = 0
