@@ -11,6 +11,8 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from edge_service.adapters.store.plain_files import free_bytes, private
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,7 +22,7 @@ BALLAST_BYTES = 1 << 20
 OPENING = "ballast.open"
 OPENING_BYTES = 1 << 18
 _CHUNK = 1 << 16
-_COPIES = ("edge_service.db.broken-*", "edge_service.db.before-*")
+_COPIES = ("edge_service.db.broken-*", "edge_service.db.before-*", "edge_service.db-wal.stale")
 
 
 class Ballast:
@@ -69,16 +71,16 @@ class Ballast:
         if not self.missing or self.restore():
             return False
         try:
-            return self.free_bytes() < 2 * BALLAST_BYTES
+            return free_bytes(self._folder) < 2 * BALLAST_BYTES
         except OSError:
             return False  # a disk that is gone is no full one: the write that follows says so
 
     def _write(self, path: Path, size: int, room: int) -> bool:
         """Real bytes, synced: a sparse file would hold no room."""
         try:
-            if self.free_bytes() < room:
+            if free_bytes(self._folder) < room:
                 return False
-            with open(path, "wb", opener=_private) as handle:
+            with open(path, "wb", opener=private) as handle:
                 handle.writelines(os.urandom(_CHUNK) for _ in range(size // _CHUNK))
                 handle.flush()
                 os.fsync(handle.fileno())
@@ -93,12 +95,3 @@ class Ballast:
         except OSError:
             return False
         return True
-
-    def free_bytes(self) -> int:
-        """What an ordinary user may still write on this disk. Raises OSError."""
-        found = os.statvfs(self._folder)
-        return found.f_bavail * found.f_frsize
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

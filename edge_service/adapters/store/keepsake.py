@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from edge_service.adapters.store.connect import disk_problem
+from edge_service.adapters.store.plain_files import private, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,16 +101,12 @@ class Keepsake:
             return
         part = self._path.with_name(self._path.name + ".part")
         try:
-            with open(part, "w", encoding="utf-8", opener=_private) as handle:
+            with open(part, "w", encoding="utf-8", opener=private) as handle:
                 handle.write(text)
                 handle.flush()
                 os.fsync(handle.fileno())
             part.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self._path.parent)
         except OSError as error:
             raise disk_problem(error) from error
         self._written = text
@@ -121,7 +118,3 @@ def _plan(number: int, camera: str, plan: str, begin: int, end: int | None = Non
 
 def _halt(camera: str | None, begin: int, end: int | None = None) -> HaltKept:
     return camera, int(begin), None if end is None else int(end)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -40,15 +40,16 @@ RUNS = (
     )
     .order_by(runs.c.first, runs.c.id)
 )
+_OF_SEGMENT = select(segments.c.camera).where(segments.c.id == bindparam("segment_id")).scalar_subquery()
 SEGMENT_SLOTS = select(frames.c.slot_at).where(
-    frames.c.camera == select(segments.c.camera).where(segments.c.id == bindparam("segment_id")).scalar_subquery(),
+    frames.c.camera == _OF_SEGMENT,
     frames.c.segment == bindparam("segment_id"),
     frames.c.at > bindparam("begin_ms"),
     frames.c.at <= bindparam("end_ms"),
     frames.c.slot_at.is_not(None),
 )
 SEGMENT_RUNS = select(runs.c.first, runs.c.last).where(
-    runs.c.camera == select(segments.c.camera).where(segments.c.id == bindparam("segment_id")).scalar_subquery(),
+    runs.c.camera == _OF_SEGMENT,
     runs.c.segment == bindparam("segment_id"),
     runs.c.first > bindparam("begin_ms") - LONGEST_MS,
     runs.c.first <= bindparam("end_ms"),
@@ -81,7 +82,6 @@ FRAME_SUMS = (
 UNSETTLED = (
     select(segments).where(segments.c.end.is_not(None), segments.c.settled < segments.c.end).order_by(segments.c.id)
 )
-_OF_SEGMENT = select(segments.c.camera).where(segments.c.id == bindparam("segment_id")).scalar_subquery()
 LAST_SLOT = select(func.max(frames.c.slot_at)).where(
     frames.c.camera == _OF_SEGMENT,
     frames.c.at > bindparam("after_ms"),

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from edge_service.adapters.store.connect import disk_problem, translated
+from edge_service.adapters.store.plain_files import sync_folder
 from edge_service.adapters.store.schema import DATABASE, SCHEMA_VERSION
 from edge_service.errors import PersonNeededError
 
@@ -52,7 +53,7 @@ def copy(folder: Path, version: int) -> Path:
         with part.open("rb") as handle:
             os.fsync(handle.fileno())
         part.replace(final)
-        _sync_folder(folder)
+        sync_folder(folder)
         for old in folder.glob(f"{DATABASE}{_BEFORE}*"):
             if old != final:
                 old.unlink()
@@ -61,14 +62,6 @@ def copy(folder: Path, version: int) -> Path:
     except sqlite3.Error as error:
         raise translated(error) from error
     return final
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def upgrade(path: Path, scripts: Path, target: int) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from edge_service.adapters.store.connect import reading
+from edge_service.adapters.store.ledger_statements import HOUR_SUMS
 from edge_service.adapters.store.schema import (
     DELIVERED,
     DROPPED,
@@ -56,9 +57,6 @@ _CAMERAS = select(cameras.c.id, cameras.c.camera)
 _FIRST_OLD = select(func.min(frames.c.at)).where(_OLD)
 _FIRST_HOUR = select(func.min(hours.c.hour)).where(hours.c.camera == bindparam("camera_id"))
 _DAY_KNOWN = select(days.c.begin).where(days.c.camera == bindparam("camera_id"), days.c.begin == bindparam("begin_ms"))
-_HOUR_SUMS = select(*(func.coalesce(func.sum(hours.c[name]), 0) for name in SUM_COLUMNS)).where(
-    hours.c.camera == bindparam("camera_id"), hours.c.hour >= bindparam("first"), hours.c.hour < bindparam("past")
-)
 _REMOVE_HOURS = delete(hours).where(
     hours.c.camera == bindparam("camera_id"), hours.c.hour >= bindparam("first"), hours.c.hour < bindparam("past")
 )
@@ -166,7 +164,7 @@ class Pruning:
 
         def work(connection: Connection) -> None:
             values = {"camera_id": number, "first": first, "past": past}
-            whole = connection.execute(_HOUR_SUMS, values).one()
+            whole = connection.execute(HOUR_SUMS, values).one()
             row = {column: whole[i] + getattr(part, column) for i, column in enumerate(SUM_COLUMNS)}
             connection.execute(_ADD_DAY, {"camera": number, "begin": to_ms(begin), "end": to_ms(end), **row})
             connection.execute(_REMOVE_HOURS, values)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import queue
 import re
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
+from edge_service.adapters.store.plain_files import free_bytes
 from edge_service.errors import EdgeServiceError
 from edge_service.moments import to_ms
 from edge_service.spool_names import parse_name
@@ -138,7 +138,7 @@ class Quarantine:
         size = len(refused.data)
         with self._lock:
             self._make_room(size)
-            if self._crowded(size) or self._free() - size < self._min_free:
+            if self._crowded(size) or free_bytes(self._root) - size < self._min_free:
                 return
         file = _name(refused)
         self._files.write(file, refused.data, synced=False)
@@ -175,10 +175,6 @@ class Quarantine:
             self._size + size > self._max_bytes
             or len(self._refused) + len(self._frames) + bool(size) > self._most_files
         )
-
-    def _free(self) -> int:
-        facts = os.statvfs(self._root)
-        return facts.f_bavail * facts.f_frsize
 
 
 def _name(refused: Refused) -> str:
