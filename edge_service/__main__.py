@@ -17,6 +17,7 @@ import os
 import sys
 import time
 import traceback
+from io import TextIOWrapper
 from typing import NoReturn, TextIO
 
 from edge_service import __version__
@@ -66,6 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by who started us
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's or folder's name that this terminal cannot show
     command = next((word for word in words if word in COMMANDS), None)
     if command == "run":
         _end_quietly_until_started()

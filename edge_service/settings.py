@@ -61,6 +61,7 @@ __all__ = [
 ]
 
 MOST_CAMERAS: Final = 256
+_MOST_NAMED: Final = 8
 
 
 def _read_id(value: object) -> str:
@@ -139,12 +140,17 @@ def _misfits(settings: Settings) -> Iterator[tuple[str, str, str, str, tuple[str
             yield (
                 "location",
                 "required",
-                f"is needed for the sun times of {', '.join(sunny)}",
+                f"is needed for the sun times of {_some(sunny)}",
                 "latitude and longitude",
                 ("cameras", sunny[0], "at" if _any_sun(settings.cameras[sunny[0]].at or ()) else "windows"),
             )
     if len(settings.cameras) > 1 and not names_camera(settings.destination.name):
         yield "destination.name", "not_allowed", "names the frames of several cameras alike", "a name with {camera}", ()
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:_MOST_NAMED])} and {more} more"
 
 
 def _any_sun(times: Iterable[str]) -> bool:

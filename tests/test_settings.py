@@ -48,6 +48,13 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert settings.zone.key == "UTC"
 
 
+def test_a_missing_location_names_some_of_many_cameras() -> None:
+    cameras = {f"c{number}": {"source": "http://h/", "at": ["sunset"]} for number in range(256)}
+    _, faults = judge(as_text({"node": "garden", "destination": {"type": "dropbox"}, "cameras": cameras}))
+    [fault] = faults.values()
+    assert fault.message == "is needed for the sun times of c0, c1, c2, c3, c4, c5, c6, c7 and 248 more"
+
+
 def test_settings_are_frozen() -> None:
     settings = Settings.model_validate({"node": "garden"})
     with pytest.raises(ValidationError):

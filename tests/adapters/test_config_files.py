@@ -180,10 +180,25 @@ def test_deep_nesting_is_a_fault(folder: Folder, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["log: !!python/object:os.system {}", "node: !foo x", "cameras: !bar {}", "? [a]\n: b"]
+    "text",
+    [
+        "log: !!python/object:os.system {}",
+        "node: !!python/object:os.system x",
+        "node: !!binary eA==",
+        "node: !foo x",
+        "cameras: !bar {}",
+        "? [a]\n: b",
+    ],
 )
 def test_unknown_tags_and_odd_keys_are_refused(folder: Folder, text: str) -> None:
     assert any("tag" in line or "key that is no text" in line for line in folder.faults(text))
+
+
+def test_what_looks_like_another_type_stays_text(folder: Folder) -> None:
+    text = 'mqtt: {username: 2026-01-01, password: =, base_topic: !!int "5"}\n'
+    mqtt = folder.settings(text).mqtt
+    assert mqtt.password is not None
+    assert (mqtt.username, mqtt.password.get_secret_value(), mqtt.base_topic) == ("2026-01-01", "=", "5")
 
 
 def test_secrets_come_from_the_file_beside_and_variables_from_the_environment(folder: Folder) -> None:

@@ -66,6 +66,13 @@ def test_a_reader_that_has_gone_is_no_riddle(tmp_path: Path, words: str) -> None
     assert (tmp_path / "code").read_text().strip() in ("0", "1")
 
 
+def test_a_name_that_the_terminal_cannot_show_is_shown_as_it_can(tmp_path: Path) -> None:
+    (tmp_path / "gärten.yaml").write_text("node: garden\n")
+    done = shell(tmp_path, f"{COMMAND} check --config gärten.yaml", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("g\\xe4rten.yaml: good: ")
+
+
 def stand_in(folder: Path, text: str) -> None:
     """A library that the commands load, as ``text``."""
     (folder / "pydantic.py").write_text(text)

@@ -27,6 +27,8 @@ _NULLS: Final = frozenset(["", "~", "null", "Null", "NULL"])
 _MOST_NODES: Final = 50_000
 _DEEPEST: Final = 12
 _CORE_TAGS: Final = frozenset(f"{_CORE}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
+_PLAIN_TAGS: Final = _CORE_TAGS | {_MERGE, f"{_CORE}timestamp", f"{_CORE}value"}
+"""What the composer takes a scalar for by its look: no matter here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class _Walk:
                 self._fault(path, node, "required", problem)
                 return None
             return Text(found)
-        if tag not in _CORE_TAGS and tag != _MERGE and not tag.startswith(_CORE):
+        if tag not in _PLAIN_TAGS:
             self._fault(path, node, "bad_format", "has an unknown tag", "!secret NAME or !env NAME")
             return None
         plain = node.style is None
