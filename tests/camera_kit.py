@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     Behaviour = Callable[["Visit"], None]
 
+LATE_S = 5.0
+"""By how much a machine that is busy with other tests may be late; the figures are in ``scripts/soak cameras``."""
+
 
 @lru_cache(maxsize=1)
 def a_picture() -> bytes:

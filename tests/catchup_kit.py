@@ -151,9 +151,11 @@ class Catchup:
                 for path in record.paths:
                     seen.setdefault(path, record.ended + wall)
         rows = self.service.rows("select path, slot_at, hex(content_hash) from frames where state = 2")
-        live = [(path, slot / 1000) for path, slot, _ in rows if slot > to_ms(datetime.fromtimestamp(begun, UTC))]
-        # of frames whose two intervals were not over when the backlog ended nothing is known yet
-        delays = [seen[path] - slot for path, slot in live if slot < ended - 2 * INTERVAL_S]
+        kept = self.service.rows("select path, slot_at from frames")
+        live = [(path, slot / 1000) for path, slot in kept if slot > to_ms(datetime.fromtimestamp(begun, UTC))]
+        # of frames whose two intervals were not over when the backlog ended nothing is known yet;
+        # one that is not there by then is at least so late
+        delays = [seen.get(path, ended) - slot for path, slot in live if slot < ended - 2 * INTERVAL_S]
         files = self.emulator.files()
         return Found(
             delays=delays,

@@ -34,6 +34,17 @@ def wait_until(condition: Any, seconds: float = 10.0, what: str = "") -> None:
         time.sleep(0.02)  # noqa: TID251 - a test polls the outside of a process
 
 
+def read_until(process: subprocess.Popen[str], wanted: str) -> str:
+    """What ``process`` prints up to the line that holds ``wanted``; fails with it when it ends before."""
+    assert process.stdout is not None
+    said = ""
+    while wanted not in said:
+        line = process.stdout.readline()
+        assert line, f"ended without {wanted!r}: {said}"
+        said += line
+    return said
+
+
 class ServiceProcess:
     """``edge-service run`` on a file made of ``settings`` (JSON is YAML)."""
 

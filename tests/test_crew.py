@@ -26,7 +26,7 @@ def wait_for(gate: threading.Event) -> None:
 
 
 def meet(barrier: threading.Barrier) -> None:
-    barrier.wait(5)
+    barrier.wait(30)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_blocked_job_does_not_hold_up_the_others(deaths: Deaths) -> None:
     crew.submit(lambda: wait_for(gate))
     for _ in range(5):
         crew.submit(lambda: meet(done))
-    done.wait(5)
+    done.wait(30)
     gate.set()
     crew.stop()
     assert crew.join(5)

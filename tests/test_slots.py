@@ -317,6 +317,16 @@ def test_a_slot_that_falls_into_a_clean_stop_is_down_if_it_was_to_be_taken(
     assert len(list(node.book.records())) == 2, "the next start tells it no second time"
 
 
+def test_a_call_before_its_time_takes_nothing_and_the_slot_stays_armed() -> None:
+    node = node_at("2026-11-23 11:59:50")
+    node.slots.fire("slot:porch", node.wall)
+    assert node.tries == []
+    assert node.ticker.armed == {"slot:porch": utc("2026-11-23 12:00")}
+    node.run(MINUTE)
+
+    assert ended(node) == [(1, "12:00", "kept")]
+
+
 def test_a_start_behind_the_newest_record_begins_a_new_segment() -> None:
     node = node_at("2026-11-23 12:15")
     node.crash(MINUTE, clock=-30 * MINUTE)

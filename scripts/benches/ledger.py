@@ -104,7 +104,7 @@ def write_rows(database: sqlite3.Connection, segments: dict[str, int], begin: da
     return slots * len(CAMERAS)
 
 
-def best_ms(work: Callable[[], object], times: int = 5) -> float:
+def median_ms(work: Callable[[], object], times: int = 5) -> float:
     """The median of several runs."""
     found = []
     for _ in range(times):
@@ -168,22 +168,24 @@ def questions(store: Store, database: sqlite3.Connection) -> Iterator[Figure]:
     year = Question(NOW - 365 * A_DAY, NOW, NOW, running=True)
     low, high = to_ms(month.begin) // 3_600_000, to_ms(NOW) // 3_600_000
     query = "SELECT sum(kept), sum(failed) FROM hours WHERE camera = 1 AND hour >= ? AND hour < ?"
-    floor = best_ms(lambda: database.execute(query, (low, high)).fetchone())
+    floor = median_ms(lambda: database.execute(query, (low, high)).fetchone())
     yield Figure(
         what="month of one camera",
-        value=best_ms(lambda: explain(store.ledger, "cam00", month)),
+        value=median_ms(lambda: explain(store.ledger, "cam00", month)),
         unit="ms",
         beside=floor,
         beside_name="bare SQL, sums only",
         bar=1000,
     )
-    everyone = best_ms(lambda: [explain(store.ledger, camera, month) for camera in CAMERAS], 3)
+    everyone = median_ms(lambda: [explain(store.ledger, camera, month) for camera in CAMERAS], 3)
     yield Figure(what="month of 20 cameras", value=everyone, unit="ms", bar=1000)
     whole = replace(month, most=10_000)
-    each = best_ms(lambda: [explain(store.ledger, camera, whole) for camera in CAMERAS], 3)
+    each = median_ms(lambda: [explain(store.ledger, camera, whole) for camera in CAMERAS], 3)
     yield Figure(what="month of 20 cameras with all gaps", value=each, unit="ms", bar=1000)
-    yield Figure(what="year of one camera", value=best_ms(lambda: explain(store.ledger, "cam00", year)), unit="ms")
-    yield Figure(what="today of one camera", value=best_ms(lambda: today(store.ledger, "cam00", NOW, ZONE)), unit="ms")
+    yield Figure(what="year of one camera", value=median_ms(lambda: explain(store.ledger, "cam00", year)), unit="ms")
+    yield Figure(
+        what="today of one camera", value=median_ms(lambda: today(store.ledger, "cam00", NOW, ZONE)), unit="ms"
+    )
     sums = explain(store.ledger, "cam00", year).sums
     yield Figure(what="year of one camera: slots", value=sums.planned, unit="slots")
 

@@ -37,7 +37,10 @@ def measure(options: argparse.Namespace) -> Iterable[Figure]:
     found = _run(seconds, SICK_INTERVAL)
     wrong = [name for name, sick in ALL.items() if found["states"][name][0] != sick.result]
     print(f"{len(ALL)} sick cameras beside {GOOD} good ones; wrong fates: {wrong or 'none'}")
-    for when, together in (("while the others are in the air", False), ("when all 75 begin at once", True)):
+    for when, together in (
+        ("while the others are in the air", False),
+        (f"when all {GOOD + len(ALL)} begin at once", True),
+    ):
         beside, healthy = _late(found, together=together), _late(well, together=together)
         for name, place in (("p50", 0.5), ("p99", 0.99)):
             yield Figure(

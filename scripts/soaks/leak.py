@@ -2,8 +2,9 @@
 
 Frames are taken by command on many cameras at once, so that a day passes in minutes: each goes the whole way from a
 camera over real HTTP to the destination. Then the connection to the broker is ended again and again, by a door before
-it that says the broker is shutting down. The slope of the private memory is that of a line through the samples after the first fifth (libraries, caches and the allocator settle
-in it); threads and descriptors are compared at rest: after the first fifth, after all frames, after all reconnects.
+it that says the broker is shutting down. The slope of the private memory is that of a line through the samples after
+the first fifth (libraries, caches and the allocator settle in it); threads and descriptors are compared at rest: after
+the first fifth, after all frames, after all reconnects.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 B = "edge_service/leak"
 PAUSE = threading.Event()
 MB = 1e6
+STUCK_S = 60.0
 
 
 class Door:
@@ -182,10 +184,15 @@ def _frames(broker: Mosquitto, probe: Probe, frames: int, options: argparse.Name
 def _until(load: Load, frames: int, probe: Probe, samples: list[tuple[float, float]], out: Path) -> tuple[int, int]:
     """Take frames until there are so many; threads and descriptors at rest then."""
     load.begin()
-    last = time.monotonic()
+    last = came = time.monotonic()
     while load.frames < frames:
         PAUSE.wait(0.01)
+        before = load.frames
         load.go_on()
+        if load.frames > before:
+            came = time.monotonic()
+        elif time.monotonic() - came > STUCK_S:
+            raise SystemExit(f"no frame for {STUCK_S:.0f} s, after {load.frames}")
         if time.monotonic() - last >= 1:
             last = time.monotonic()
             samples.append((load.frames, probe.private()))

@@ -51,6 +51,9 @@ DROPBOX = (
 )
 
 
+PARTS = ("giant", "repeats", "kills", "writers", "stale", "forgotten", "through", "straight")
+
+
 @dataclass(frozen=True)
 class Row:
     """One promise and how it went."""
@@ -325,8 +328,10 @@ def main() -> int:
     parser.add_argument("--through", type=int, default=100_000, metavar="N", help="payloads through the broker")
     parser.add_argument("--repeats", type=int, default=10_000, metavar="N", help="the same id so often")
     parser.add_argument("--kills", type=int, default=10, metavar="N")
-    parser.add_argument("parts", nargs="*", help="straight through giant repeats kills writers stale forgotten (all)")
+    parser.add_argument("parts", nargs="*", help=f"{' '.join(PARTS)} (all)")
     given = parser.parse_args()
+    if unknown := [part for part in given.parts if part not in PARTS]:
+        parser.error(f"{unknown[0]} is no part: {' '.join(PARTS)}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         parts = {

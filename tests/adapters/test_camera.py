@@ -16,6 +16,7 @@ from edge_service.addresses import address_refused
 from edge_service.errors import BadItemError, TryAgainError
 from edge_service.settings import CameraSettings
 from tests.camera_kit import (
+    LATE_S,
     CameraServer,
     DigestCamera,
     a_picture,
@@ -59,7 +60,7 @@ def reason_of(source: HttpSnapshots, camera: CameraSettings, deadline_s: float =
     begin = time.monotonic()
     with pytest.raises((TryAgainError, BadItemError)) as caught:
         source.fetch("porch", camera, deadline_s)
-    assert time.monotonic() - begin < deadline_s + 0.5
+    assert time.monotonic() - begin < deadline_s + LATE_S
     error = caught.value
     assert isinstance(error, TryAgainError | BadItemError)
     return error.code if isinstance(error, TryAgainError) else error.reason
@@ -231,14 +232,14 @@ def test_the_deadline_holds_for_the_whole_fetch(source: HttpSnapshots, behave: B
     with CameraServer({"/good": behave}) as camera:
         begin = time.monotonic()
         assert reason_of(source, a_camera(camera.url(), auth=auth), 1.0) == "timeout"
-        assert 0.9 < time.monotonic() - begin < 1.3
+        assert 0.9 < time.monotonic() - begin < 1 + LATE_S
 
 
 def test_a_connection_that_is_never_accepted_ends_at_the_deadline(source: HttpSnapshots) -> None:
     with full_backlog() as port:
         begin = time.monotonic()
         assert reason_of(source, a_camera(f"http://127.0.0.1:{port}/"), 1.0) == "timeout"
-        assert 0.9 < time.monotonic() - begin < 1.3
+        assert 0.9 < time.monotonic() - begin < 1 + LATE_S
 
 
 def test_a_silent_name_server_ends_at_the_deadline_and_costs_one_thread_a_name() -> None:
@@ -254,7 +255,7 @@ def test_a_silent_name_server_ends_at_the_deadline_and_costs_one_thread_a_name()
         dead = a_camera(camera.url(host="dead.example"))
         begin = time.monotonic()
         assert reason_of(source, dead, 1.0) == "dns"
-        assert 0.9 < time.monotonic() - begin < 1.3
+        assert 0.9 < time.monotonic() - begin < 1 + LATE_S
         for _ in range(5):
             assert reason_of(source, dead, 0.05) == "dns"
         assert [thread.name for thread in threading.enumerate()].count("resolver") == 1
@@ -283,7 +284,7 @@ def test_sick_cameras_delay_no_other(source: HttpSnapshots) -> None:
     with CameraServer({**sick, "/good": good()}) as camera, full_backlog() as port:
         addresses = [*(camera.url(path) for path in sick), f"http://127.0.0.1:{port}/"]
         begun = [
-            threading.Thread(target=reason_of, args=(source, a_camera(address, max_bytes=10**8), 1.5))
+            threading.Thread(target=reason_of, args=(source, a_camera(address, max_bytes=10**8), 50))
             for address in addresses
         ]
         for thread in begun:
@@ -291,11 +292,12 @@ def test_sick_cameras_delay_no_other(source: HttpSnapshots) -> None:
         worst = 0.0
         for _ in range(20):
             begin = time.monotonic()
-            source.fetch("yard", a_camera(camera.url()), 2)
+            source.fetch("yard", a_camera(camera.url()), 50)
             worst = max(worst, time.monotonic() - begin)
+        source.close()
         for thread in begun:
             thread.join()
-    assert worst < 0.5
+    assert worst < LATE_S
 
 
 # --- connections ------------------------------------------------------------------------------------------------
@@ -351,20 +353,20 @@ def test_close_ends_fetches_under_way_at_once(where: str) -> None:
     hold = threading.Event()
 
     def lookup(_host: str) -> list[str]:
-        hold.wait(10)
+        hold.wait(20)
         return []
 
     source = HttpSnapshots(lambda _camera, _address: False, lookup=lookup)
     with CameraServer({"/silence": silence, "/drip": drip("body", 5)}) as camera, full_backlog() as port:
         address = {"syn": f"http://127.0.0.1:{port}/", "dns": "http://a.example/"}.get(where, camera.url(f"/{where}"))
         seen: list[str] = []
-        thread = threading.Thread(target=lambda: seen.append(reason_of(source, a_camera(address), 10)))
+        thread = threading.Thread(target=lambda: seen.append(reason_of(source, a_camera(address), 20)))
         thread.start()
         thread.join(0.3)
         begin = time.monotonic()
         source.close()
-        thread.join(5)
-        assert time.monotonic() - begin < 0.3
+        thread.join(20)
+        assert time.monotonic() - begin < LATE_S
         assert seen == ["reset"]
         assert reason_of(source, a_camera(camera.url())) == "reset"
     hold.set()
@@ -399,8 +401,8 @@ def test_an_address_that_swallows_everything_costs_a_quarter_second() -> None:
     with full_backlog() as port, CameraServer({"/good": good()}, host="127.0.0.2", port=port) as camera:
         source = HttpSnapshots(lambda *_: False, lookup=lambda _: ["127.0.0.1", "127.0.0.2"])
         begin = time.monotonic()
-        assert source.fetch("porch", a_camera(camera.url(host="cam.example")), 3) == a_picture()
-        assert 0.2 < time.monotonic() - begin < 0.8
+        assert source.fetch("porch", a_camera(camera.url(host="cam.example")), 20) == a_picture()
+        assert 0.2 < time.monotonic() - begin < LATE_S
         source.close()
 
 

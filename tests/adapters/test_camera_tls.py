@@ -15,7 +15,7 @@ import trustme
 from edge_service.adapters.camera import HttpSnapshots
 from edge_service.errors import BadItemError, TryAgainError
 from edge_service.settings import CameraSettings
-from tests.camera_kit import CameraServer, a_picture, bearer, drip, good, short, silence
+from tests.camera_kit import LATE_S, CameraServer, a_picture, bearer, drip, good, short, silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,15 +117,15 @@ def test_a_silent_handshake_ends_at_the_deadline_and_at_once_on_close(source: Ht
         settings = a_camera(f"https://127.0.0.1:{listener.getsockname()[1]}/")
         begin = time.monotonic()
         assert code_of(source, settings, 1.0) == "timeout"
-        assert 0.9 < time.monotonic() - begin < 1.3
+        assert 0.9 < time.monotonic() - begin < 1 + LATE_S
         seen: list[str] = []
-        thread = threading.Thread(target=lambda: seen.append(code_of(source, settings, 10)))
+        thread = threading.Thread(target=lambda: seen.append(code_of(source, settings, 20)))
         thread.start()
         thread.join(0.3)
         begin = time.monotonic()
         source.close()
-        thread.join(5)
-        assert time.monotonic() - begin < 0.3
+        thread.join(20)
+        assert time.monotonic() - begin < LATE_S
         assert seen == ["reset"]
 
 
@@ -135,7 +135,7 @@ def test_the_deadline_holds_inside_tls(source: HttpSnapshots) -> None:
         for path in ("/drip", "/headers", "/no"):
             begin = time.monotonic()
             assert code_of(source, a_camera(camera.url(path)), 1.0) == "timeout"
-            assert 0.9 < time.monotonic() - begin < 1.3
+            assert 0.9 < time.monotonic() - begin < 1 + LATE_S
 
 
 def test_a_body_cut_inside_tls_is_truncated(source: HttpSnapshots) -> None:

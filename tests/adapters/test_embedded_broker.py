@@ -143,7 +143,7 @@ def test_a_clean_goodbye_publishes_no_last_will(broker: EmbeddedBroker) -> None:
 
 def test_a_client_that_begins_with_mqtt_5_is_refused_at_once_and_may_fall_back(broker: EmbeddedBroker) -> None:
     modern = Visitor(broker.port, "node", protocol=MQTTProtocolVersion.MQTTv5)
-    assert modern.answers.get(timeout=1.0) == "Unsupported protocol version"
+    assert modern.answers.get(timeout=WAIT_S) == "Unsupported protocol version"
     modern.leave()
     older = Visitor(broker.port, "node")
     assert older.answers.get(timeout=WAIT_S) == "Success"

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from edge_service.errors import EdgeServiceError, PersonNeededError
 from edge_service.fates import Sums
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
 ROOT = Path(__file__).parent.parent.parent
@@ -59,12 +59,14 @@ class FakeService:
         self.refused = refused
         self.waiting = waiting
         self.error = error
+        self.begun: Callable[[], None] = lambda: None
         self.calls: list[str] = []
 
     def start(self) -> None:
         self.calls.append("start")
         if self.refused:
             raise self.refused
+        self.begun()
 
     def sums(self, begin: datetime, end: datetime) -> dict[str, Sums]:
         assert begin <= end
@@ -88,10 +90,9 @@ def test_it_waits_for_the_last_deliveries_before_it_shows_the_sums(capsys: pytes
 
 def test_a_signal_ends_it_early_and_the_sums_are_shown_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
-    drive(FakeService(), SystemClock().now, 60)
-    timer.join()
+    service = FakeService()
+    service.begun = lambda: os.kill(os.getpid(), signal.SIGTERM)  # not before it is listened to
+    drive(service, SystemClock().now, 60)
     assert signal.getsignal(signal.SIGTERM) is before
     assert "planned" in capsys.readouterr().out
 

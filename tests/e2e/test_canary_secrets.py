@@ -14,7 +14,7 @@ from urllib.parse import quote
 from tests import sign_in_kit
 from tests.emulator_kit import asked
 from tests.mosquitto_kit import Mosquitto, Wire
-from tests.service_kit import wait_until
+from tests.service_kit import read_until, wait_until
 from tests.sign_in_kit import Scene
 
 if TYPE_CHECKING:
@@ -109,11 +109,7 @@ def _onward(scene: Scene, page: str) -> dict[str, str]:
 def _sign_in(scene: Scene) -> dict[str, str]:
     """By every way, with a denial and a wrong code before; its secrets."""
     terminal = scene.service.popen("link")
-    assert terminal.stdout is not None
-    said = ""
-    while "/link/" not in said:
-        said += terminal.stdout.readline()
-    page = said.split()[-1]
+    page = read_until(terminal, "/link/").split()[-1]
     callback = f"http://localhost:{scene.port}/oauth/callback"
     first = _onward(scene, page)
     assert 'data-result="denied"' in scene.get(f"{callback}?error=access_denied&state={first['state']}")

@@ -75,7 +75,11 @@ def test_another_service_under_our_id_is_named(tmp_path: Path, broker_folder: Pa
     with Mosquitto(broker_folder) as broker:
         for name in ("first", "second"):
             (tmp_path / name).mkdir()
-            settings = {"node": "garden", "mqtt": {"url": broker.url}, "destination": {"type": "folder", "path": "/x"}}
+            settings = {
+                "node": "garden",
+                "mqtt": {"url": broker.url},
+                "destination": {"type": "folder", "path": str(tmp_path / "out")},
+            }
             services.append(ServiceProcess(tmp_path / name, settings).start())
         try:
             wait_until(lambda: any("another service" in one.output() for one in services), 60, "named")

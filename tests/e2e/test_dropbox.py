@@ -13,7 +13,7 @@ from edge_service.adapters.test_pattern import PatternCamera
 from tests.dropbox_emulator import DropboxEmulator
 from tests.emulator_kit import asked
 from tests.mosquitto_kit import Mosquitto, Wire
-from tests.service_kit import ServiceProcess, wait_until
+from tests.service_kit import ServiceProcess, read_until, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,11 +106,8 @@ def test_the_command_line_links_beside_a_running_service(scene: Scene) -> None:
     wait_until(lambda: "started" in scene.service.output(), 15)
     process = scene.service.popen("link")
     assert process.stdin is not None
-    assert process.stdout is not None
-    address = ""
-    while "https://" not in address:
-        address = process.stdout.readline()
-    process.stdin.write(scene.dropbox.allow(asked(address.strip())) + "\n")
+    address = read_until(process, "https://").splitlines()[-1].strip()
+    process.stdin.write(scene.dropbox.allow(asked(address)) + "\n")
     process.stdin.flush()
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 0, out

@@ -44,8 +44,10 @@ def test_unlink_gives_the_link_back_and_the_next_account_gets_what_waits(scene: 
     address = scene.command("link", "PRESS")["data"]["authorize_url"]
     assert scene.command("code", scene.dropbox.allow(asked(address), "bob"))["status"] == "ok"
     wait_until(lambda: scene.dropbox.files("bob"), 25, "frames go to the next account")
-    for frame in scene.service.rows("select path from frames where state = 'delivered'"):
-        owners = [name for name in ("ada", "bob") if frame[0] in scene.dropbox.files(name)]
+    receipts = "select path from frames where delivered_at is not null"
+    wait_until(lambda: len(scene.service.rows(receipts)) >= 2, 25, "a receipt from each")
+    for (path,) in scene.service.rows(receipts):
+        owners = [name for name in ("ada", "bob") if path in scene.dropbox.files(name)]
         assert len(owners) == 1, "each frame went to one account"
 
 

@@ -14,7 +14,7 @@ from tests.dropbox_emulator import DropboxEmulator
 from tests.emulator_kit import asked
 from tests.mosquitto_kit import Mosquitto
 from tests.page_kit import free_port
-from tests.service_kit import ROOT, clean_environment, wait_until
+from tests.service_kit import ROOT, clean_environment, read_until, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,13 +62,8 @@ def test_five_minutes_to_the_first_frame_in_dropbox(tmp_path: Path) -> None:
         assert checked.communicate(timeout=60)[0] == "config.yaml: good: node garden, 1 camera, destination dropbox\n"
 
         linking = start(link, tmp_path, environment)
-        assert linking.stdout
         assert linking.stdin
-        said = ""
-        while "oauth2/authorize" not in said:
-            line = linking.stdout.readline()
-            assert line, said
-            said += line
+        said = read_until(linking, "oauth2/authorize")
         address = next(word for word in said.split() if "oauth2/authorize" in word)
         linking.stdin.write(dropbox.allow(asked(address)) + "\n")
         linking.stdin.flush()

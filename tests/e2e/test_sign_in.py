@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tests import sign_in_kit
 from tests.emulator_kit import asked
-from tests.service_kit import wait_until
+from tests.service_kit import read_until, wait_until
 
 if TYPE_CHECKING:
     from tests.sign_in_kit import Scene
@@ -83,10 +83,7 @@ def test_a_page_for_this_machine_only_is_not_told_to_mqtt_but_to_the_terminal(sc
     assert answer["data"]["url"] is None
     assert scene.link_is(open=True)["url"] is None
     terminal = scene.service.popen("link")
-    assert terminal.stdout is not None
-    said = ""
-    while f"localhost:{scene.port}/link/" not in said:
-        said += terminal.stdout.readline()
+    said = read_until(terminal, f"localhost:{scene.port}/link/")
     page = re.search(r"http://localhost:\d+/link/\S+", said)
     assert page is not None
     assert answer["data"]["authorize_url"] in said, "it is the same sign-in"
@@ -101,11 +98,7 @@ def test_a_page_for_this_machine_only_is_not_told_to_mqtt_but_to_the_terminal(sc
 def test_the_terminal_opens_the_page_itself_where_no_service_runs(scene: Scene) -> None:
     scene.service.write()
     terminal = scene.service.popen("link")
-    assert terminal.stdout is not None
-    said = ""
-    while "/link/" not in said:
-        said += terminal.stdout.readline()
-    page = said.split()[-1]
+    page = read_until(terminal, "/link/").split()[-1]
     ours = asked(_onward(scene.get(page)))
     came_back = f"http://localhost:{scene.port}/oauth/callback?code={scene.dropbox.allow(ours)}&state={ours['state']}"
     assert 'data-result="linked"' in scene.get(came_back)
