@@ -211,7 +211,8 @@ def test_a_folder_is_verified_too(tmp_path: Path) -> None:
         store.frames.keep(new_frame(number * 5, size=800), Paths())
     store.close()
     with service:
-        wait_until(lambda: len(list(out.rglob("*.jpg"))) == 5, 60)
+        receipts = "select count(*) from frames where delivered_at is not null"
+        wait_until(lambda: service.rows(receipts) == [(5,)], 60, "all are proven: what goes now is missing")
         victim, changed, *_ = sorted(out.rglob("*.jpg"))
         victim.unlink()
         changed.write_bytes(b"other")
