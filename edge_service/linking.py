@@ -21,7 +21,7 @@ from edge_service.adapters.dropbox.signin import SignIns
 from edge_service.adapters.dropbox.tokens import Tokens
 from edge_service.adapters.dropbox.upload import DropboxDestination
 from edge_service.errors import PersonNeededError, TryAgainError
-from edge_service.link import AppKeys
+from edge_service.link import UNLINKED, AppKeys
 from edge_service.page_rules import redirect_address
 from edge_service.replies import CODES
 
@@ -251,7 +251,8 @@ class Linking:
         """
         self._room.sign_ins.close()
         self._close(replies.error("no_sign_in", "the node was reset"), now)
-        if not self._room.tokens.has_link:
+        tokens = self._room.tokens
+        if not tokens.has_link and tokens.report().state == UNLINKED:  # else a refused sign-in has left its state
             return False
         self._errand("unlink", self._room.tokens.unlink, lambda _done, at: then(at))
         return True

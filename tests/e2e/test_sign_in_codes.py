@@ -34,6 +34,9 @@ def test_before_there_is_a_link(scene: Scene) -> None:
     assert answer["code"] == "scope_missing"
     assert "files.content.write" in answer["message"]
     scene.link_is(state="scope_missing")
+    mark = len(scene.wire.heard)
+    assert scene.command("reset", "PRESS")["status"] == "ok"
+    scene.link_is(after=mark, state="unlinked")
     scene.dropbox.app.scopes = whole
     assert pasted(scene)["status"] == "ok"
     scene.link_is(state="linked")
