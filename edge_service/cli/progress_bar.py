@@ -21,7 +21,7 @@ class Bar:
         self._stream = stream
         self._shown = stream.isatty() and total > 0
         self._begun = self._drawn = time.monotonic()
-        self._done = 0
+        self._done = self._wide = 0
 
     def __enter__(self) -> Bar:
         if self._shown:
@@ -50,5 +50,7 @@ class Bar:
         passed = time.monotonic() - self._begun
         if 0 < self._done < self._total and passed > 1:
             text += f"  {passed / self._done * (self._total - self._done):.0f} s left"
-        self._stream.write(f"\r{text}\x1b[K")
+        # blanks over the longer line before: not every terminal knows an order to clear it (TERM=dumb)
+        self._stream.write(f"\r{text:<{self._wide}}")
+        self._wide = len(text)
         self._stream.flush()
