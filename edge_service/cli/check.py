@@ -5,6 +5,7 @@ Exit codes: 0 good, 1 something outside does not answer, 2 the settings cannot b
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import sys
 from dataclasses import dataclass, replace
@@ -45,6 +46,22 @@ def no_slots(settings: Settings) -> Iterable[Fault]:
             )
 
 
+def all_advice(settings: Settings) -> Iterable[Fault]:
+    """Warnings of settings that are valid, but with which the service would not start, or a camera take nothing."""
+    yield from no_folder(settings)
+    yield from no_slots(settings)
+
+
+def no_folder(settings: Settings) -> Iterable[Fault]:
+    """A warning when the data folder is none and cannot be made. Only here: the service may see another machine."""
+    folder = Path(settings.data_dir)
+    with contextlib.suppress(OSError):  # what may not be looked into is told with the changes that lie there
+        if folder.exists() and not folder.is_dir():
+            yield Fault("data_dir", "not_allowed", f"{folder} is no folder")
+        elif not folder.exists() and not folder.parent.is_dir():
+            yield Fault("data_dir", "not_allowed", f"{folder.parent}, which should hold it, is not there")
+
+
 def _no_probes(_loaded: Loaded) -> Sequence[Probe]:
     return ()
 
@@ -56,7 +73,7 @@ class Hooks:
     """
 
     changes: Callable[[ConfigRead], Changes | None] = _no_changes
-    advice: Callable[[Settings], Iterable[Fault]] = no_slots
+    advice: Callable[[Settings], Iterable[Fault]] = all_advice
     probes: Callable[[Loaded], Sequence[Probe]] = _no_probes
 
 

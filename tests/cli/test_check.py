@@ -165,3 +165,14 @@ def test_a_damaged_key_in_the_data_folder_is_a_warning(file: Path, capsys: pytes
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("secret.key: holds no usable key, allowed: ")
     assert [path.name for path in data.iterdir()] == ["secret.key"]
+
+
+@pytest.mark.parametrize(("named", "said"), [("config.yaml", "is no folder"), ("none/data", "is not there")])
+def test_a_data_folder_that_cannot_be_is_a_warning_at_its_line(
+    file: Path, capsys: pytest.CaptureFixture[str], named: str, said: str
+) -> None:
+    file.write_text(f"node: garden\ndata_dir: {file.parent / named}\n")
+    assert check.run(arguments(file)) == 0
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{file}:2: data_dir: ")
+    assert line.endswith(f"{said} (warning)")
