@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PIECE: Final = 256 * 1024
+_MOST_DIGITS: Final = 18
 _NO_CODING: Final = ("", "identity")
 
 
@@ -39,7 +40,7 @@ def read_body(raw: Readable, headers: Mapping[str, str], max_bytes: int) -> byte
     kind = headers.get("Content-Type", "")
     if kind.lower().lstrip().startswith("multipart/"):
         return first_part(raw, kind, max_bytes)
-    length = _length(headers, transfer)
+    length = None if transfer == "chunked" else announced(headers)
     if length is not None and length > max_bytes:
         raise too_large(max_bytes)
     if length is not None:
@@ -57,9 +58,10 @@ def too_large(max_bytes: int) -> BadItemError:
     return BadItemError(f"the answer is larger than {max_bytes} bytes", reason="too_large")
 
 
-def _length(headers: Mapping[str, str], transfer: str) -> int | None:
+def announced(headers: Mapping[str, str]) -> int | None:
+    """The Content-Length, None where it is none. Of more digits than any answer needs the first ones count."""
     text = headers.get("Content-Length", "").strip()
-    return int(text) if text.isascii() and text.isdigit() and transfer != "chunked" else None
+    return int(text.lstrip("0")[:_MOST_DIGITS] or "0") if text.isascii() and text.isdigit() else None
 
 
 def _whole(raw: Readable, piece: int, max_bytes: int) -> bytes:

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SECTION: Final = re.compile(r"(?:^|,)\s*digest\s+", re.IGNORECASE)
-_FIELD: Final = re.compile(r'([A-Za-z][\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_FIELD: Final = re.compile(r'(?<![\w-])([A-Za-z][\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _HASHES: Final[dict[str, Callable[[bytes], str]]] = {
     "SHA-256": lambda data: hashlib.sha256(data).hexdigest(),
     "SHA-512-256": lambda data: hashlib.new("sha512_256", data).hexdigest(),
     "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
 }
 """strongest first"""
+_MOST: Final = 16 * 1024
+"""so many characters of a header are read"""
 _QOPS: Final = ("auth", "auth-int")
 """wanted first"""
 
@@ -48,7 +50,7 @@ class Challenge:
 
 def read_challenge(header: str) -> Challenge | None:
     """The strongest Digest challenge of a WWW-Authenticate header (several joined by commas); None: none to answer."""
-    found = [one for text in _SECTION.split(header)[1:] if (one := _challenge(text))]
+    found = [one for text in _SECTION.split(header[:_MOST])[1:] if (one := _challenge(text))]
     order = list(_HASHES)
     return min(found, key=lambda one: order.index(_base(one.algorithm)), default=None)
 

@@ -20,12 +20,12 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import parse_url
 
 import edge_service
-from edge_service.adapters.camera.body import read_body
+from edge_service.adapters.camera.body import announced, read_body
 from edge_service.adapters.camera.digest import DigestLogin, read_challenge
 from edge_service.adapters.camera.line import PlainPool, TlsPool
 from edge_service.adapters.camera.trouble import LIBRARY_ERRORS, refused_login, root, told
 from edge_service.addresses import origin
-from edge_service.errors import TryAgainError
+from edge_service.errors import BadItemError, TryAgainError
 
 if TYPE_CHECKING:
     import ssl
@@ -137,6 +137,8 @@ class Door:
             raise refused_login(status, response.headers.get("WWW-Authenticate", ""))
         if not 200 <= status < 300:  # noqa: PLR2004 (success)
             raise TryAgainError(f"the camera answered with status {status}", code=f"http_{status}")
+        if status == 204:  # noqa: PLR2004 (no content, whatever length it names)
+            raise BadItemError("the answer has no content", reason="empty")
         self.call.stage = "reading the answer"
         try:
             return read_body(response.raw, response.headers, self.settings.max_bytes)
@@ -216,9 +218,9 @@ class Door:
 
 def _drain(response: requests.Response) -> None:
     """Read an unwanted answer to its end if that is near, so that the connection can be used again."""
-    length = response.headers.get("Content-Length", "")
+    length = announced(response.headers)
     chunked = response.headers.get("Transfer-Encoding", "").lower() == "chunked"
-    if chunked or (length.isdigit() and int(length) <= _MOST_DRAINED):
+    if chunked or (length is not None and length <= _MOST_DRAINED):
         # broken or endless: closing the response then closes its connection, and a new one is made
         with contextlib.suppress(*LIBRARY_ERRORS):
             response.raw.read(_MOST_DRAINED, decode_content=False)

@@ -9,6 +9,7 @@ HTTP.
 from __future__ import annotations
 
 import ssl
+from http.client import HTTPResponse, IncompleteRead
 from typing import TYPE_CHECKING, Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -23,9 +24,20 @@ if TYPE_CHECKING:
     from edge_service.adapters.camera.connect import Dialer
 
 
+class Answer(HTTPResponse):
+    """Python's own takes a chunk of negative size: -1 as all bytes that ever come, others end in a ValueError."""
+
+    def _read_next_chunk_size(self) -> int:
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        if size < 0:
+            raise IncompleteRead(b"")
+        return size
+
+
 class PlainLine(HTTPConnection):
     """HTTP under a call's deadline; ``call`` and ``dialer`` are set by the pool."""
 
+    response_class = Answer
     call: Call
     dialer: Dialer
     _fresh = False
