@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +22,6 @@ from tests.store_kit import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 BAD_NAMES = [
     "../escaped.jpg", "porch/../../escaped.jpg", "porch/../escaped.jpg", "/escaped.jpg", "porch//escaped.jpg",
@@ -138,6 +139,28 @@ def test_links_swapped_in_while_it_writes_catch_nothing(spool: SpoolFiles, place
     swapper.join()
     assert written
     assert outside(place) == ["target"]
+
+
+def test_the_number_of_a_folder_that_was_removed_is_not_anothers_at_once(place: Path) -> None:
+    """A thread that writes to it may have looked it up a moment before: its picture must not land with another camera."""
+    spool = SpoolFiles(place / "inside" / "spool")
+    spool.open()
+    spool.write("porch/1.jpg", b"x")
+    in_use = spool._folders["porch"]
+    shutil.rmtree(place / "inside" / "spool" / "porch")
+    spool.write("porch/2.jpg", b"x")
+    spool.write("street/1.jpg", b"x")
+    assert in_use not in spool._folders.values()
+    there = [folder.stat() for folder in (place / "inside" / "spool").iterdir()]
+    assert not any(os.path.samestat(os.fstat(in_use), one) for one in there), "still the folder that is gone"
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for number in range(100):
+        shutil.rmtree(place / "inside" / "spool" / "porch")
+        spool.write(f"porch/{number}.jpg", b"x")
+    assert len(list(Path("/proc/self/fd").iterdir())) < before + 50, (
+        "whoever removes it for ever takes no descriptor each time"
+    )
+    spool.close()
 
 
 @pytest.mark.parametrize("path", [f"/{name}" for name in BAD_NAMES[:8]] + ["/../../x.jpg", "x/../../y.jpg"])

@@ -27,6 +27,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _MARK = ".edge_service"
 """An empty folder in the spool from the first start on: a spool without it is the mount point of a missing disk."""
 _READ_TRIES = 5
+_REPLACED = 32
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -52,6 +53,10 @@ class SpoolFiles:
         self.made = False
         """true when the folder was not there when it was opened"""
         self._folders: dict[str, int] = {}
+        self._replaced: list[int] = []
+        """descriptors of folders that somebody removed or replaced last: another thread may be using one, and its
+        number must not become another folder's under its hands
+        """
         self._unread: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -80,9 +85,10 @@ class SpoolFiles:
     def close(self) -> None:
         """Let go of the folders."""
         with self._lock:
-            for folder in self._folders.values():
+            for folder in (*self._folders.values(), *self._replaced):
                 os.close(folder)
             self._folders.clear()
+            self._replaced.clear()
             if self._root_fd >= 0:
                 os.close(self._root_fd)
             self._root_fd = -1
@@ -210,12 +216,17 @@ class SpoolFiles:
             if known is not None:
                 if self._stands(camera, known):
                     return known
-                os.close(self._folders.pop(camera))
+                self._let_go_later(self._folders.pop(camera))
             if make:
                 self._make(camera)
             folder = os.open(camera, _FOLDER, dir_fd=self._root_fd)
             self._folders[camera] = folder
             return folder
+
+    def _let_go_later(self, folder: int) -> None:
+        self._replaced.append(folder)
+        if len(self._replaced) > _REPLACED:
+            os.close(self._replaced.pop(0))
 
     def _stands(self, camera: str, known: int) -> bool:
         """A folder that was removed, moved or replaced (by a link that leads out) is not the one that we hold."""
