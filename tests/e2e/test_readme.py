@@ -38,16 +38,18 @@ def start(line: str, folder: Path, environment: dict[str, str]) -> subprocess.Po
 
 
 def test_five_minutes_to_the_first_frame_in_dropbox(tmp_path: Path) -> None:
-    setup, commands = blocks("sh")
-    assert setup == "./scripts/env demo\n"
-    (file,) = blocks("yaml")
+    setup, commands, looks = blocks("sh")
+    assert setup.partition("#")[0].strip() == "./scripts/env demo"
+    file, secrets = blocks("yaml")
     check, link, online, run = commands.splitlines()
+    passwords = dict(line.split(": ") for line in secrets.splitlines())
     camera = PatternCamera("porch", SystemClock().now, 5)
     camera.start()
     (tmp_path / "broker").mkdir()
-    with Mosquitto(tmp_path / "broker") as broker, DropboxEmulator() as dropbox:
+    users = {"edge_service": passwords["mqtt_password"]}
+    with Mosquitto(tmp_path / "broker", users=users) as broker, DropboxEmulator() as dropbox:
         mine = {
-            "mqtt://localhost:1883": broker.url,
+            "mqtt://homeassistant.local:1883": broker.url,
             "app_key: abc": f"app_key: {dropbox.app.key}",
             "http://192.168.1.20/snapshot.jpg": camera.source,
             "interval: 5m": "interval: 5s",
@@ -56,6 +58,8 @@ def test_five_minutes_to_the_first_frame_in_dropbox(tmp_path: Path) -> None:
             assert theirs in file
             file = file.replace(theirs, ours)
         (tmp_path / "config.yaml").write_text(file)
+        (tmp_path / "secrets.yaml").touch(0o600)
+        (tmp_path / "secrets.yaml").write_text(secrets)
         environment = clean_environment({**dropbox.environment(), "EDGE_SERVICE__WEB__PORT": str(free_port())})
 
         checked = start(check, tmp_path, environment)
@@ -78,6 +82,11 @@ def test_five_minutes_to_the_first_frame_in_dropbox(tmp_path: Path) -> None:
         running = start(run, tmp_path, environment)
         try:
             wait_until(dropbox.files, 40, "the first frame in Dropbox")
+            for look in looks.splitlines():
+                looked = start(look, tmp_path, environment)
+                shown, _ = looked.communicate(timeout=60)
+                assert looked.returncode == 0, shown
+                assert "porch" in shown
         finally:
             running.send_signal(signal.SIGTERM)
             words, _ = running.communicate(timeout=20)
