@@ -104,6 +104,14 @@ def test_the_bucket_never_lets_more_through_than_its_rate(sizes: list[int], rate
         assert sent <= rate * (at + 1) + size + 1
 
 
+def test_a_bucket_that_stood_long_has_saved_up_no_more_than_a_second() -> None:
+    bucket = Bucket(100)
+    bucket.wait(0.0)
+    assert bucket.wait(3600.0) == 0.0
+    bucket.take(300)
+    assert bucket.wait(3600.0) == pytest.approx(2.0)
+
+
 def test_a_rate_of_zero_is_no_limit() -> None:
     bucket = Bucket(0)
     bucket.take(10**12)

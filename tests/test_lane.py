@@ -137,10 +137,12 @@ def test_a_frame_in_doubt_is_looked_for_before_it_is_sent_again() -> None:
 def test_a_frame_that_a_look_has_shown_to_be_absent_is_sent_without_another_look() -> None:
     bench = Bench()
     bench.store.add(b"mine")
-    bench.remote.special[1] = Outcome(1, again=0.0)
+    bench.remote.special[1] = Outcome(1, again=3.0)
     bench.lane.step()
     bench.remote.special[1] = Outcome(1, absent=True)
     bench.run(90)
+    assert bench.remote.special == {}
+    assert len(bench.remote.pieces) == 3
     assert bench.remote.looked == [1]
     assert bench.store.states() == ["delivered"]
 

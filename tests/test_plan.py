@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -176,6 +177,16 @@ def test_outside_the_windows_the_cameras_own_plan_goes_on() -> None:
 
     assert sum(inside for _, inside in day) == 6
     assert sum(not inside for _, inside in day) == 23
+
+
+def test_a_plan_lived_by_a_clock_that_was_behind_asks_its_windows_at_that_clock() -> None:
+    of = plan(interval=600, windows=[{"from_": "09:00", "to": "10:00", "interval": 60}])
+    late = replace(of, shift=7200)
+    for text in ("08:59", "09:00", "09:59", "10:00", "10:30", "11:30", "12:00"):
+        moment = utc(f"2026-11-23 {text}")
+        then = moment + timedelta(seconds=7200)
+        assert (late.window_open(then), late.interval_at(then)) == (of.window_open(moment), of.interval_at(moment))
+        assert late.next_inside(then) == of.next_inside(moment) + timedelta(seconds=7200)  # type: ignore[operator]
 
 
 def test_a_fast_plan_with_a_window_next_week_is_answered_at_once() -> None:

@@ -317,6 +317,26 @@ def test_a_slot_that_falls_into_a_clean_stop_is_down_if_it_was_to_be_taken(
     assert len(list(node.book.records())) == 2, "the next start tells it no second time"
 
 
+def test_a_segment_that_ended_under_a_shot_is_settled_to_its_end_when_that_lands() -> None:
+    node = node_at("2026-11-23 12:00:00.5", takes_s=60)
+    node.run(30 * timedelta(seconds=1))
+    node.change({"interval": 86400, "windows": []})
+    node.run(MINUTE)
+    ledger = node.book.ledger
+    ledger.flush()
+    assert ledger.segments_[1].end == utc("2026-11-23 12:00:30.5")
+    assert ledger.segments_[1].settled == ledger.segments_[1].end, "else each start asks for its slots again"
+
+
+def test_a_slot_that_waits_behind_an_extra_frame_is_busy_when_its_camera_goes() -> None:
+    node = node_at("2026-11-23 11:59:58", takes_s=60)
+    node.capture()
+    node.run(timedelta(seconds=10))
+    node.remove_and_put(MINUTE)
+
+    assert ended(node)[0] == (1, "12:00", "skipped")
+
+
 def test_a_call_before_its_time_takes_nothing_and_the_slot_stays_armed() -> None:
     node = node_at("2026-11-23 11:59:50")
     node.slots.fire("slot:porch", node.wall)

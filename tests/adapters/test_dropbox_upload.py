@@ -16,6 +16,7 @@ from edge_service.errors import PersonNeededError, TryAgainError
 from tests import emulator_kit
 from tests.delivery_kit import START, outgoing
 from tests.dropbox_kit import Node
+from tests.service_kit import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -401,6 +402,33 @@ def test_a_stop_during_the_commit_leaves_doubt(node: Node) -> None:
     outcomes, trouble = _run(node, _frames(3))
     assert isinstance(trouble, TryAgainError)
     assert [o.again for o in outcomes] == [0.0] * 3
+
+
+def test_a_stop_during_the_commit_of_what_was_looked_for_leaves_doubt_too(node: Node) -> None:
+    node.emulator.order("hang", route="files/upload_session/finish_batch*")
+
+    def end() -> None:
+        wait_until(lambda: any("finish" in route for route in _routes(node)), 20, "the commit is under way")
+        node.close()
+
+    ended = threading.Thread(target=end)
+    ended.start()
+    outcomes, trouble = _run(node, [outgoing(o.frame.id, o.data, maybe_there=True) for o in _frames(3)])
+    ended.join()
+    assert isinstance(trouble, TryAgainError)
+    assert sorted((o.frame_id, o.again, o.absent) for o in outcomes) == [(n, 0.0, False) for n in (1, 2, 3)]
+
+
+def test_what_came_to_an_end_before_a_failure_is_not_called_absent_by_it(node: Node) -> None:
+    """Of each frame one thing is said. The large one is still under way when the small ones are given up."""
+    node.emulator.order("content_hash_mismatch", route="files/upload_session/append_batch", times=None)
+    node.emulator.order("slow", route="files/upload_session/append_v2", delay=3.0)
+    node.emulator.order("server_error", route="files/upload_session/finish_batch*")
+    small = [outgoing(o.frame.id, o.data, maybe_there=True) for o in _frames(3)]
+    outcomes, trouble = _run(node, small, [outgoing(4, bytes(8 * 1024 * 1024 + 1))])
+    assert isinstance(trouble, TryAgainError)
+    assert sorted(o.frame_id for o in outcomes) == [1, 2, 3, 4]
+    assert not any(o.absent for o in outcomes)
 
 
 def test_nobody_there_is_connect(node: Node) -> None:
