@@ -20,6 +20,7 @@ from stone.backends.python_rsrc.stone_validators import ValidationError
 
 from edge_service.adapters.dropbox.door import (
     ExpiredTokenError,
+    OldTokenError,
     RouteError,
     RouteRefusedError,
     WriteBusyError,
@@ -136,7 +137,7 @@ def test_a_5xx_is_a_server_error_whatever_the_sdk_made_of_it(error: Exception) -
 def test_401_is_told_apart() -> None:
     missing = auth.AuthError.missing_scope(auth.TokenScopeError("files.content.write"))
     table = [
-        (auth.AuthError.expired_access_token, ExpiredTokenError, "token"),
+        (auth.AuthError.expired_access_token, OldTokenError, "token"),
         (auth.AuthError.invalid_access_token, ExpiredTokenError, "token"),
         (auth.AuthError.user_suspended, PersonNeededError, "revoked"),
         (missing, PersonNeededError, "scope_missing"),

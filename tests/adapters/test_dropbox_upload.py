@@ -310,6 +310,23 @@ def test_a_token_past_its_life_costs_one_refresh_also_for_many(node: Node) -> No
     assert _routes(node).count("oauth2/token") == 1
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_new_token_that_is_called_too_old_is_passing_trouble_and_no_lost_link(node: Node, count: int) -> None:
+    node.emulator.order("expired_token", route="files/upload*", times=2)
+    outcomes, trouble = _run(node, _frames(count))
+    assert [o for o in outcomes if o.receipt] == []
+    assert isinstance(trouble, TryAgainError)
+    assert node.reports == []
+    assert all(o.receipt for o in node.send(_frames(count)))
+
+
+def test_a_new_token_that_dropbox_does_not_know_is_a_lost_link(node: Node) -> None:
+    node.emulator.order("invalid_token", route="files/upload*", times=2)
+    _, trouble = _run(node, _frames(1))
+    assert isinstance(trouble, PersonNeededError)
+    assert [report.state for report in node.reports] == ["revoked"]
+
+
 def test_a_revoked_link_is_told_once_and_nothing_storms(node: Node) -> None:
     node.emulator.revoke()
     for _ in range(5):

@@ -92,7 +92,7 @@ class DropboxClient:
 
     def perform(self, work: Callable[[Dropbox], T], size: int = 0) -> T:
         """On a line's thread: do ``work``, with one fresh token if the old one is not accepted; errors become ours."""
-        from edge_service.adapters.dropbox.door import ExpiredTokenError
+        from edge_service.adapters.dropbox.door import ExpiredTokenError, OldTokenError
 
         token = self._token()
         try:
@@ -102,6 +102,9 @@ class DropboxClient:
         token = self._token()
         try:
             return self._attempt(work, token, size)
+        except OldTokenError:
+            self._tokens.spoiled(token)
+            raise
         except ExpiredTokenError as error:
             gone = PersonNeededError("Dropbox does not accept this sign-in any more", code="revoked")
             self._tokens.refused(token, gone)

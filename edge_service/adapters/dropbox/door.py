@@ -40,6 +40,10 @@ class ExpiredTokenError(TryAgainError):
     """The access token is too old or unknown: one refresh, then once more."""
 
 
+class OldTokenError(ExpiredTokenError):
+    """It is too old. Of one that was just given Dropbox contradicts itself, which passes: the link is good."""
+
+
 class RouteRefusedError(PersonNeededError):
     """Dropbox refuses this route for this app or account as such (400, 403, 404): another way may work."""
 
@@ -143,7 +147,9 @@ def _strange(error: Exception, about: _About) -> Exception | None:
 
 def _auth(error: sdk.AuthError, about: _About) -> Exception:
     kind = error.error
-    if kind is None or kind.is_expired_access_token() or kind.is_invalid_access_token():
+    if kind is not None and kind.is_expired_access_token():
+        return OldTokenError("the access token is too old", code="token")
+    if kind is None or kind.is_invalid_access_token():
         return ExpiredTokenError("the access token is not accepted any more", code="token")
     if kind.is_missing_scope():
         scope = getattr(kind.get_missing_scope(), "required_scope", "")
