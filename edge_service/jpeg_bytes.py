@@ -26,14 +26,17 @@ _DECODABLE: Final = frozenset([0xC0, 0xC1, 0xC2, 0xC9, 0xCA])
 _PROGRESSIVE: Final = frozenset([0xC2, 0xC6, 0xCA, 0xCE])
 _ALONE: Final = frozenset([0x01, *range(0xD0, 0xD8)])
 _ORIENTATION_TAG: Final = 0x0112
+_MOST_PARTS: Final = 4096
+_MOST_SCANS: Final = 200
+"""encoders make a dozen; each costs a walk over the whole picture, however few bytes it has"""
 _COEFFICIENTS: Final = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class JpegShape:
-    """Size in pixels as stored; ``progressive``: decoding holds the whole picture; ``scan`` and ``end``: where the data
-    of its last scan begin and end (at the end marker); ``orientation``: EXIF's 1..8; ``extras``: the stretches
-    (begin, end) that hold no picture: EXIF, profiles, comments.
+    """Size in pixels as stored; ``progressive``: decoding holds the whole picture (so it does where each colour has a
+    scan of its own); ``scan`` and ``end``: where the data of its last scan begin and end (at the end marker);
+    ``orientation``: EXIF's 1..8; ``extras``: the stretches (begin, end) that hold no picture: EXIF, profiles, comments.
     """
 
     width: int
@@ -69,6 +72,9 @@ class _Walk:
         self._sampling: dict[int, tuple[int, int]] = {}
         self._restart_every = 0
         self._scan_at = 0
+        self._scans = 0
+        self._parts = 0
+        self._in_layers = False
         self._multi_picture = False
         self._sent: dict[int, int] = {}
         self._orientation = 1
@@ -86,13 +92,15 @@ class _Walk:
                 continue
             body = self._segment(at)
             at += 2 + len(body)
+            self._parts += 1
+            if self._parts > _MOST_PARTS:
+                raise _too_many("parts")
             self._take(code, body, at)
             if code == _SOS:
                 at = self._scan(at, body)
         self._complete()
         self._behind(at)
-        progressive = self._kind in _PROGRESSIVE
-        return JpegShape(*self._size, progressive, self._scan_at, at - 2, self._orientation, tuple(self._extras))
+        return JpegShape(*self._size, self._in_layers, self._scan_at, at - 2, self._orientation, tuple(self._extras))
 
     def _marker(self, at: int) -> tuple[int, int]:
         """The marker at ``at`` (fill bytes before it are allowed) and the place behind it."""
@@ -152,6 +160,10 @@ class _Walk:
         names = head[1 : 1 + 2 * count : 2]
         if any(name not in self._sampling for name in names):
             raise _damaged("a scan names a component that is not there")
+        self._scans += 1
+        if self._scans > _MOST_SCANS:
+            raise _too_many("scans")
+        self._in_layers = self._in_layers or self._kind in _PROGRESSIVE or count < len(self._sampling)
         self._note_sent(names, *head[-3:])
         self._scan_at = at
         found = _MARKER.search(self._data, at)
@@ -216,6 +228,10 @@ def _orientation(tiff: bytes) -> int:
             value = int.from_bytes(tiff[place + 8 : place + 10], order)
             return value if 1 <= value <= 8 else 1  # noqa: PLR2004 (EXIF)
     return 1
+
+
+def _too_many(what: str) -> BadItemError:
+    return BadItemError(f"a JPEG of so many {what} as no camera makes", reason="unsupported")
 
 
 def _truncated() -> BadItemError:

@@ -13,6 +13,8 @@ from edge_service.errors import BadItemError
 from edge_service.jpeg_bytes import PADDING
 
 PNG_BEGIN: Final = b"\x89PNG\r\n\x1a\n"
+_MOST_PNG_CHUNKS: Final = 16_384
+"""encoders make them of 4 kB and more"""
 _GIF_BLOCK, _GIF_IMAGE, _GIF_END = 0x21, 0x2C, 0x3B
 _BMP_CORE: Final = 12
 _BMP_PLAIN: Final = 0
@@ -22,7 +24,11 @@ def walk_png(data: bytes) -> tuple[int, int]:
     """Chunk by chunk with their check sums, from IHDR over IDAT to IEND."""
     at = len(PNG_BEGIN)
     seen: set[bytes] = set()
+    chunks = 0
     while b"IEND" not in seen:
+        chunks += 1
+        if chunks > _MOST_PNG_CHUNKS:
+            raise BadItemError("a PNG of so many parts as no camera makes", reason="unsupported")
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         if at + 12 + length > len(data):
             raise _truncated("PNG")

@@ -144,6 +144,32 @@ def jpeg_bomb(side: int = 13_000) -> bytes:
     return small[: frame + 5] + struct.pack(">HH", side, side) + small[frame + 9 : -2] + bytes(2_600_000) + b"\xff\xd9"
 
 
+def scans_bomb(scans: int = 5000, side: int = 4000) -> bytes:
+    """A progressive JPEG whose last scan comes again and again: 37 bytes each, and each a walk over all blocks."""
+    data = encoded(Image.new("L", (side, side), 90), progressive=True, quality=20)
+    return data[:-2] + data[data.rindex(b"\xff\xda") : -2] * scans + b"\xff\xd9"
+
+
+def layers_bomb(side: int = 8900) -> bytes:
+    """A JPEG, not progressive, with a scan for each colour: all its coefficients must be held at once."""
+    grey = encoded(Image.new("L", (side, side), 90), quality=50)
+    frame, scan = grey.index(b"\xff\xc0"), grey.index(b"\xff\xda")
+    behind = frame + 2 + int.from_bytes(grey[frame + 2 : frame + 4], "big")
+    parts = b"".join(bytes((number, 0x11, 0)) for number in (1, 2, 3))
+    header = struct.pack(">HHBHHB", 0xFFC0, 17, 8, side, side, 3) + parts
+    scans = b"".join(
+        b"\xff\xda\x00\x08\x01" + bytes((number, 0, 0, 63, 0)) + grey[scan + 10 : -2] for number in (1, 2, 3)
+    )
+    return grey[:frame] + header + grey[behind:scan] + scans + b"\xff\xd9"
+
+
+def parts_bombs(parts: int = 500_000) -> list[bytes]:
+    """A JPEG of comments and a PNG of texts, all of them empty."""
+    jpeg, png = encoded(Image.new("L", (8, 8))), encoded(Image.new("L", (8, 8)), "PNG")
+    text = bytes(4) + b"tEXt" + struct.pack(">I", zlib.crc32(b"tEXt"))
+    return [jpeg[:2] + b"\xff\xfe\x00\x02" * parts + jpeg[2:], png[:33] + text * parts + png[33:]]
+
+
 def gif_with_far_frame() -> bytes:
     """A GIF of 1 x 1 whose frame claims 65,535 x 65,535."""
     small = encoded(Image.new("P", (1, 1)), "GIF")

@@ -26,7 +26,10 @@ from tests.picture_kit import (
     good_jpeg,
     good_others,
     jpeg_bomb,
+    layers_bomb,
+    parts_bombs,
     png_bomb,
+    scans_bomb,
     scene,
 )
 
@@ -153,7 +156,13 @@ def test_cameras_may_pad_a_frame(padding: bytes) -> None:
         LOOK.inspect(data + padding)
 
 
-@pytest.mark.parametrize("bomb", [jpeg_bomb(), png_bomb(), encoded(scene(64, 64), "GIF")[:6] + b"\xff" * 4])
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        jpeg_bomb(), png_bomb(), layers_bomb(), scans_bomb(), *parts_bombs(),
+        encoded(scene(64, 64), "GIF")[:6] + b"\xff" * 4,
+    ],
+)  # fmt: skip
 def test_a_bomb_is_refused_quickly_and_without_memory(bomb: bytes) -> None:
     script = (
         "import resource, sys, time\n"
@@ -167,7 +176,7 @@ def test_a_bomb_is_refused_quickly_and_without_memory(bomb: bytes) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], input=bomb, capture_output=True, check=True, timeout=60)
     reason, seconds, kilobytes = done.stdout.decode().split()
-    assert reason in {"too_many_pixels", "truncated"}
+    assert reason in {"too_many_pixels", "truncated", "unsupported"}
     assert float(seconds) < 0.05
     assert int(kilobytes) < 10_000
 
@@ -179,6 +188,10 @@ def test_the_pixel_limits_tell_decoding_at_an_eighth_from_decoding_whole() -> No
         with pytest.raises(BadItemError) as caught:
             look.inspect(data)
         assert caught.value.reason == "too_many_pixels"
+
+
+def test_a_jpeg_with_a_scan_for_each_colour_is_taken() -> None:
+    assert LOOK.inspect(layers_bomb(400)).width == 400
 
 
 def test_a_gif_frame_outside_its_canvas_is_damaged() -> None:
