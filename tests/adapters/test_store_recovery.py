@@ -72,6 +72,21 @@ def test_the_same_picture_number_is_not_given_twice_after_numbers_were_lost(tmp_
     store.close()
 
 
+def test_an_old_picture_that_is_found_does_not_set_the_numbering_back(tmp_path: Path) -> None:
+    folder = orphans(tmp_path, [new_frame(0)])
+    aside = tmp_path / "aside"
+    (folder / "spool" / "porch").rename(aside)
+    store = opened(folder)
+    for number in range(1, 6):
+        store.frames.keep(new_frame(60.0 * number), Paths())
+    store.close()
+    shutil.copytree(aside, folder / "spool" / "porch", dirs_exist_ok=True)
+    store, [found] = adopted(folder, 1)
+    assert found.number == 1
+    assert store.frames.keep(new_frame(600), Paths()).number == 6
+    store.close()
+
+
 @pytest.mark.parametrize("by", ["run", "frame"])
 def test_a_second_picture_of_a_slot_that_has_its_fate_is_an_extra_one(tmp_path: Path, by: str) -> None:
     folder = orphans(tmp_path, [new_frame(0)])
