@@ -23,9 +23,9 @@ from edge_service.adapters.page import SignInPage
 from edge_service.adapters.store.opening import Store
 from edge_service.adapters.vault import Vault
 from edge_service.cli.asked import add_file
-from edge_service.cli.opened import readable_changes
+from edge_service.cli.opened import dropbox_room, readable_changes
 from edge_service.errors import EdgeServiceError, PersonNeededError
-from edge_service.linking import DropboxRoom, Linking
+from edge_service.linking import Linking
 from edge_service.messages import ErrandDone, Visited
 from edge_service.page_rules import page_address
 from edge_service.visitors import Visitors
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from edge_service.link import SignIn
+    from edge_service.linking import DropboxRoom
     from edge_service.replies import Outcome
     from edge_service.settings import Settings
 
@@ -62,14 +63,7 @@ def run(arguments: Namespace) -> int:
         if settings.destination.type != "dropbox":
             sys.stderr.write("the destination is a folder: there is nothing to sign in to\n")
             return 2
-        room = DropboxRoom.of(
-            lambda: settings,
-            store.memory,
-            vault,
-            post=lambda _report: None,
-            now=clock.now,
-            ca_file=environ.get("EDGE_SERVICE_CA_FILE"),
-        )
+        room = dropbox_room(settings, store, vault, clock, environ)
         return _Terminal(store, room, settings, clock.now).sign_in()
     finally:
         store.close()

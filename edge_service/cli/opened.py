@@ -6,7 +6,7 @@ import contextlib
 import platform
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
     from edge_service.adapters.config_files import ConfigRead
     from edge_service.changes import Changes
+    from edge_service.linking import DropboxRoom
+    from edge_service.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedNode:
-    """All that a question needs. ``running`` is true while a service works on this data folder."""
+    """All that a question needs. ``running`` is true while a service works on this data folder, ``new`` when none ever
+    did.
+    """
 
     configuration: Configuration
     store: Store
@@ -37,6 +41,7 @@ class OpenedNode:
     clock: SystemClock
     running: bool
     environ: Mapping[str, str] = field(repr=False)
+    new: bool = False
 
 
 @contextlib.contextmanager
@@ -51,7 +56,7 @@ def opened(arguments: Namespace, *, may_be_new: bool = False) -> Iterator[Opened
         if not may_be_new:
             raise PersonNeededError(f"{folder} holds no database: the service has not run here yet", code="disk_error")
         with tempfile.TemporaryDirectory(prefix="edge_service-") as empty, _opened(Path(empty), found, environ) as node:
-            yield node
+            yield replace(node, new=True)
         return
     with _opened(folder, found, environ) as node:
         yield node
@@ -87,6 +92,22 @@ def readable_changes(store: Store, vault: Vault) -> Changes | None:
     except PersonNeededError as problem:
         sys.stderr.write(f"{problem.message}; the changes made over MQTT are left out\n")
         return None
+
+
+def dropbox_room(
+    settings: Settings, store: Store, vault: Vault, clock: SystemClock, environ: Mapping[str, str]
+) -> DropboxRoom:
+    """The sign-in and all that speaks to Dropbox, for a command: it tells nobody but who asked."""
+    from edge_service.linking import DropboxRoom
+
+    return DropboxRoom.of(
+        lambda: settings,
+        store.memory,
+        vault,
+        post=lambda _report: None,
+        now=clock.now,
+        ca_file=environ.get("EDGE_SERVICE_CA_FILE"),
+    )
 
 
 def _runs(folder: Path) -> bool:

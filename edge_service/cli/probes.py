@@ -12,10 +12,9 @@ from edge_service.adapters.folder import FolderDestination
 from edge_service.adapters.pictures import PictureLook
 from edge_service.adapters.store.opening import Store
 from edge_service.adapters.vault import Vault
-from edge_service.cli.opened import has_database
+from edge_service.cli.opened import dropbox_room, has_database
 from edge_service.configuration import read_changes
 from edge_service.errors import EdgeServiceError, SettingsError
-from edge_service.linking import DropboxRoom
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -90,15 +89,7 @@ def _destination(loaded: Loaded, environ: Mapping[str, str]) -> tuple[str, bool,
     except EdgeServiceError as error:
         return "dropbox", False, error.message
     try:
-        vault = Vault.of(data, environ)
-        room = DropboxRoom.of(
-            lambda: settings,
-            store.memory,
-            vault,
-            post=lambda _report: None,
-            now=clock.now,
-            ca_file=environ.get("EDGE_SERVICE_CA_FILE"),
-        )
+        room = dropbox_room(settings, store, Vault.of(data, environ), clock, environ)
         if not room.tokens.has_link:
             return _NOT_LINKED
         destination = room.destination(clock.now)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from edge_service.adapters.disk import free_bytes
 from edge_service.adapters.progress.asked import NotRunningError, read_status
 from edge_service.cli.asked import add_file
-from edge_service.cli.opened import opened
+from edge_service.cli.opened import dropbox_room, opened
 from edge_service.cli.tables import counted, share, table
 from edge_service.link import NOT_NEEDED
-from edge_service.linking import DropboxRoom
 from edge_service.messages import LinkReport
 from edge_service.node import Node
 from edge_service.plan import Plan
@@ -40,15 +39,21 @@ def run(arguments: Namespace) -> int:
         status = _of_service(node) if node.running else None
         status = status or _of_database(node)
         overridden = [fault.line() for fault in node.configuration.loaded.overridden]
-        running = node.running
+        head = _head(node)
     if arguments.json:
         print(json.dumps(status, indent=2))
         return 0
-    print("running" if running else "not running: this is what the database knows")
+    print(head)
     print(text_of(status))
     for line in overridden:
         print(line)
     return 0
+
+
+def _head(node: OpenedNode) -> str:
+    if node.running:
+        return "running"
+    return "not running: this is what " + ("the service would begin with" if node.new else "the database knows")
 
 
 def _of_service(node: OpenedNode) -> dict[str, Any] | None:
@@ -75,10 +80,7 @@ def _link(node: OpenedNode) -> LinkReport:
     settings = node.configuration.settings
     if settings.destination.type == "folder":
         return LinkReport(NOT_NEEDED)
-    room = DropboxRoom.of(
-        lambda: settings, node.store.memory, node.vault, post=lambda _report: None, now=node.clock.now, ca_file=None
-    )
-    return room.tokens.report()
+    return dropbox_room(settings, node.store, node.vault, node.clock, node.environ).tokens.report()
 
 
 def _switch(node: OpenedNode, camera: str | None) -> str:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 from edge_service.adapters.folder import FolderDestination
 from edge_service.cli import asked
-from edge_service.cli.opened import opened
+from edge_service.cli.opened import dropbox_room, opened
 from edge_service.cli.progress_bar import Bar
 from edge_service.cli.tables import counted
-from edge_service.linking import DropboxRoom
 from edge_service.moments import from_ms, iso
 
 if TYPE_CHECKING:
@@ -117,18 +116,10 @@ class _Place:
     def __init__(self, node: OpenedNode) -> None:
         self._settings = settings = node.configuration.settings
         self._folder: FolderDestination | None = None
-        self._now = node.clock.now
         if settings.destination.type == "folder":
             self._folder = FolderDestination(Path(settings.destination.path), now=node.clock.now)
             return
-        self._room = DropboxRoom.of(
-            lambda: settings,
-            node.store.memory,
-            node.vault,
-            post=lambda _report: None,
-            now=node.clock.now,
-            ca_file=node.environ.get("EDGE_SERVICE_CA_FILE"),
-        )
+        self._room = dropbox_room(settings, node.store, node.vault, node.clock, node.environ)
         self._dropbox = self._room.destination(node.clock.now)
 
     def __enter__(self) -> _Place:

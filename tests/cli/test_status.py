@@ -34,6 +34,8 @@ def test_before_the_first_start_it_tells_what_the_service_would_begin_with(tmp_p
     assert found["state"]["link"] == "unlinked"
     assert found["info"]["started_at"] is None
     assert found["cameras"]["porch"]["counts"]["kept"] == 0
+    first = service.command("status").stdout.splitlines()[0]
+    assert first == "not running: this is what the service would begin with"
     assert sorted(tmp_path.rglob("*")) == before, "a question leaves nothing behind"
 
 
