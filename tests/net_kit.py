@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tests.service_kit import ROOT, clean_environment
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
     Answer = Callable[[], list[str] | None]
 
-_UNSHARE = ("unshare", "--map-root-user", "--net", "--mount")
+_WAYS = (("unshare", "--net", "--mount"), ("unshare", "--map-root-user", "--net", "--mount"))
+"""As root in a chroot only the first is allowed, as a user only the second."""
 _SIOCSIFADDR, _SIOCGIFFLAGS, _SIOCSIFFLAGS, _UP = 0x8916, 0x8913, 0x8914, 1
 _NXDOMAIN = 3
 
@@ -34,8 +36,17 @@ def why_not() -> str:
     """What keeps this machine from giving a program a network of its own; "" when nothing does."""
     if shutil.which("unshare") is None:
         return "unshare is not installed"
-    tried = subprocess.run([*_UNSHARE, "true"], capture_output=True, text=True, check=False)
-    return tried.stderr.strip() if tried.returncode else ""
+    return _way()[1]
+
+
+@cache
+def _way() -> tuple[tuple[str, ...], str]:
+    """The first way that works, or why the last one does not."""
+    for way in _WAYS:
+        tried = subprocess.run([*way, "true"], capture_output=True, text=True, check=False)
+        if not tried.returncode:
+            return way, ""
+    return way, tried.stderr.strip()
 
 
 def run_inside(program: str, folder: Path, *words: str, timeout: float = 120) -> dict[str, Any]:
@@ -44,7 +55,7 @@ def run_inside(program: str, folder: Path, *words: str, timeout: float = 120) ->
     resolv.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:2\n")
     script = f'mount --bind "{resolv}" /etc/resolv.conf && exec "$@"'
     done = subprocess.run(
-        [*_UNSHARE, "sh", "-c", script, "sh", sys.executable, "-m", program, str(folder), *words],
+        [*_way()[0], "sh", "-c", script, "sh", sys.executable, "-m", program, str(folder), *words],
         cwd=ROOT,
         env=clean_environment(),
         capture_output=True,

@@ -448,6 +448,28 @@ def test_what_came_to_an_end_before_a_failure_is_not_called_absent_by_it(node: N
     assert not any(o.absent for o in outcomes)
 
 
+@pytest.fixture
+def slow_large(node: Node) -> Outgoing:
+    """A frame whose bytes take 2 s longer than those of small ones."""
+    node.emulator.order("slow", route="files/upload_session/append_v2", delay=2.0)
+    return outgoing(4, bytes(8 * 1024 * 1024 + 1))
+
+
+def test_a_matter_for_a_person_outweighs_a_passing_one_before_it(node: Node, slow_large: Outgoing) -> None:
+    node.emulator.order("server_error", route="files/upload_session/append_batch")
+    node.emulator.order("write_error", path="*00004.jpg", error="path/no_write_permission", times=None)
+    _, trouble = _run(node, _frames(3), [slow_large])
+    assert isinstance(trouble, PersonNeededError)
+    assert trouble.code == "upload_blocked"
+
+
+def test_after_a_matter_for_a_person_nothing_more_is_committed(node: Node, slow_large: Outgoing) -> None:
+    node.emulator.order("write_error", path="*00001.jpg", error="path/no_write_permission", times=None)
+    _, trouble = _run(node, _frames(3), [slow_large])
+    assert isinstance(trouble, PersonNeededError)
+    assert sorted(_stored(node)) == [f"/Timelapse/porch/0000{number}.jpg" for number in (2, 3)]
+
+
 def test_nobody_there_is_connect(node: Node) -> None:
     node.emulator.pause()
     _, trouble = _run(node, _frames(1))
