@@ -136,9 +136,9 @@ class Service:
 
     # --- life ---
 
-    def wait(self, seconds: float | None = None) -> None:
-        """Until a stop is asked for, something died, or ``seconds`` have passed."""
-        self.parts.stopping.wait(seconds)
+    def wait(self) -> None:
+        """Until a stop is asked for, or something died."""
+        self.parts.stopping.wait()
 
     def ask_stop(self) -> None:
         """From a signal handler or any thread."""

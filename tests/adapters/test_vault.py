@@ -147,3 +147,11 @@ def test_a_key_is_made_where_there_are_no_hard_links(tmp_path: Path) -> None:
         subprocess.run([*refused, sys.executable, "-c", script, str(tmp_path)], check=True, cwd=ROOT, timeout=60)
         assert Vault(tmp_path).keys == 1
     assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
+
+
+def test_a_key_is_made_judged_and_digested_without_the_heavy_library(tmp_path: Path) -> None:
+    script = (
+        "import sys, pathlib; from edge_service.adapters.vault import Vault; vault = Vault(pathlib.Path(sys.argv[1]));"
+        "vault.digest_key(); assert not vault.trouble(); assert vault.keys == 1; assert 'cryptography' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=ROOT, timeout=60)
