@@ -272,6 +272,16 @@ def test_a_pause_is_obeyed_by_all_and_waited_out_with_the_bytes_there(node: Node
     assert _routes(node).count("files/upload_session/append_batch") == 1
 
 
+@pytest.mark.parametrize("kind", ["cut_short", "cut_body", "charset"])
+def test_a_pause_counts_as_soon_as_its_head_is_there_whatever_becomes_of_its_body(node: Node, kind: str) -> None:
+    node.emulator.order("rate_limit", route="files/upload", retry_after=30)
+    node.emulator.order(kind, route="files/upload")
+    _, trouble = _run(node, _frames(1))
+    assert isinstance(trouble, TryAgainError)
+    assert (trouble.code, trouble.after) == ("rate_limited", 30.0)
+    assert node.client.paused() > 25
+
+
 def test_a_long_pause_goes_to_the_lane(node: Node) -> None:
     node.emulator.order("rate_limit", route="files/upload_session/append_batch", retry_after=300.0)
     begun = time.monotonic()

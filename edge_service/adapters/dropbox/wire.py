@@ -106,12 +106,21 @@ class _Adapter(HTTPAdapter):
         self.poolmanager = PoolManager(connections, maxsize=maxsize, block=block, ssl_context=self._context, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"https": _Pool}
 
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401 (the library's signature)
+        """Note the answer's head before its body is read: a pause that it asks for counts also when the body breaks."""
+        response = super().send(*args, **kwargs)
+        if (call := current()) is not None:
+            call.status = response.status_code
+            call.retry_after = response.headers.get("Retry-After", "")
+            call.request_id = response.headers.get("X-Dropbox-Request-Id", "")[:64]
+        return response
+
     def cert_verify(self, conn: Any, url: str, verify: object, cert: object) -> None:  # noqa: ANN401, ARG002
         conn.cert_reqs = "CERT_REQUIRED"  # the context holds the authorities already
 
 
 class _Session(requests.Session):
-    """Takes its time limits from the call under way and notes the answer there."""
+    """Takes its time limits from the call under way and notes there how a refusal begins."""
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401
         call = current()
@@ -122,9 +131,6 @@ class _Session(requests.Session):
         kwargs["allow_redirects"] = False  # a token is never carried elsewhere
         response = super().request(method, url, *args, **kwargs)
         if call is not None:
-            call.status = response.status_code
-            call.retry_after = response.headers.get("Retry-After", "")
-            call.request_id = response.headers.get("X-Dropbox-Request-Id", "")[:64]
             call.body_start = b"" if kwargs.get("stream") or response.ok else response.content[:2000]
         return response
 
