@@ -41,8 +41,11 @@ def moments(arguments: Namespace, zone: ZoneInfo) -> tuple[datetime | None, date
     return _moment("--from", arguments.begin, zone), _moment("--to", arguments.end, zone)
 
 
-def in_order(begin: datetime, end: datetime) -> tuple[datetime, datetime]:
+def in_order(begin: datetime, end: datetime, *, to_was_given: bool = True) -> tuple[datetime, datetime]:
     """Both. Raises SettingsError when nothing lies between them."""
+    if begin >= end and not to_was_given:
+        text = "is not before the end of the local day"
+        raise SettingsError((Fault("--from", "not_allowed", text, "an earlier time, or --to too"),))
     if begin >= end:
         raise SettingsError((Fault("--to", "not_allowed", "is not later than --from"),))
     return begin, end

@@ -152,7 +152,7 @@ def _scale(edges: Sequence[datetime], label: int, zone: ZoneInfo) -> str:
 
 def _period(arguments: Namespace, sight: Sight) -> tuple[datetime, datetime]:
     begin, end = asked.moments(arguments, sight.zone)
-    return asked.in_order(*period(begin, end, sight.now, sight.zone))
+    return asked.in_order(*period(begin, end, sight.now, sight.zone), to_was_given=end is not None)
 
 
 def _local(moment: datetime, zone: ZoneInfo) -> str:

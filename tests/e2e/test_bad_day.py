@@ -127,6 +127,10 @@ def test_wrong_times_and_cameras_are_told_in_a_line(day: ServiceProcess) -> None
         (["nobody"], "'nobody' is not known"),
         (["--from", "yesterday"], "--from: is no time"),
         (["--from", "2026-10-25", "--to", "2026-10-25"], "--to: is not later than --from"),
+        (
+            ["--from", "2090-01-01"],
+            "--from: is not before the end of the local day, allowed: an earlier time, or --to too",
+        ),
     ):
         ended = day.command("ledger", *words)
         assert ended.returncode == 2
