@@ -64,6 +64,12 @@ def test_topics_of_others_are_not_for_us() -> None:
     assert ask("state", b"{}") is None
 
 
+@pytest.mark.parametrize(("length", "kept"), [(4096, True), (4097, False)])
+def test_an_answer_carries_correlation_data_of_a_sane_length_only(length: int, *, kept: bool) -> None:
+    found = command("cmd/start", response_topic=f"{T.base}/reply/me", correlation=b"c" * length)
+    assert (found.reply_to is not None, found.correlation is not None) == (kept, kept)
+
+
 @pytest.mark.parametrize(("given_id", "kept"), [("a", "a"), (7, 7), ("x" * 128, "x" * 128), ("ä ö", "ä ö")])
 def test_an_id_is_kept_as_it_was_given(given_id: object, kept: object) -> None:
     found = command("cmd/start", {"id": given_id})
@@ -164,9 +170,10 @@ def test_a_retained_message_that_is_no_command_either_is_named_as_retained(paylo
     assert (found.code, found.clear, found.errors) == ("retained", T.cmd("start"), ())
 
 
-@pytest.mark.parametrize(("size", "fits"), [(63_000, True), (64_000, False), (256_000, False)])
+@pytest.mark.parametrize(("size", "fits"), [(63_999, True), (64_000, False), (256_000, False)])
 def test_large_payloads_are_refused_unread(size: int, *, fits: bool) -> None:
-    text = '{"id":"a","patch":{"log":{"level":"' + "x" * (size - 38) + '"}}}'
+    text = '{"id":"a","patch":{"log":{"level":"' + "x" * (size - 39) + '"}}}'
+    assert len(text) == size
     found = ask("cmd/config", text)
     assert isinstance(found, Command if fits else Refusal)
     if isinstance(found, Refusal):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,12 +38,15 @@ class ByHand:
 
     def __init__(self) -> None:
         self.up = False
+        self.refused: str | None = None
+        """a topic that is not taken, as one that is too large"""
         self.sent: list[Outbound] = []
 
     def publish(self, message: Outbound) -> bool:
-        if self.up:
+        taken = self.up and message.topic != self.refused
+        if taken:
             self.sent.append(message)
-        return self.up
+        return taken
 
     def ask(self, topic: str) -> None:
         raise AssertionError(topic)
@@ -175,3 +178,67 @@ def test_a_camera_that_misses_enough_again_changes_the_sentence_of_the_node_too(
         room.news.step(NOW)
     states = [json.loads(message.payload) for message in room.broker.heard() if message.topic == T.state]
     assert ["porch" in state["message"] for state in states] == [False]
+
+
+def told(room: Room, seconds: int) -> list[str]:
+    """The topics of what goes out while time passes."""
+    for _ in range(seconds):
+        room.at += 1
+        room.news.step(NOW)
+    return [message.topic for message in room.broker.heard()]
+
+
+def test_what_the_broker_did_not_take_is_sent_again_later(room: Room) -> None:
+    room.broker.up = True
+    room.news.connected(NOW)
+    told(room, 30)
+    room.broker.refused = T.camera_status("porch")
+    room.news.status("porch", online=False)
+    assert room.broker.heard() == []
+    room.broker.refused = None
+    assert T.camera_status("porch") in told(room, 10)
+
+
+def test_a_state_that_may_not_go_yet_holds_no_other_up(room: Room) -> None:
+    room.broker.up = True
+    room.news.connected(NOW)
+    told(room, 30)
+    room.news.flush({"porch"}, NOW, again=True)
+    room.news.changed("porch")
+    room.news.changed("pond")
+    room.portrait.low.add("pond")
+    room.broker.heard()
+    room.news.step(NOW)
+    room.news.step(NOW)
+    assert room.news.idle_seconds() == pytest.approx(5.0), "of pond nothing waits any more"
+
+
+def test_a_new_hour_is_looked_at_once(room: Room) -> None:
+    room.broker.up = True
+    room.news.connected(NOW)
+    told(room, 130)
+    tomorrow = NOW + timedelta(days=1)
+    looks = []
+    for _ in range(4):
+        room.at += 60
+        room.news.step(tomorrow)
+        looks.append({camera for camera in CAMERAS if camera in room.news._dirty})
+        told(room, 3)
+    assert looks[0], "a day is over"
+    assert looks[2:] == [set(), set()]
+
+
+def test_of_a_camera_that_is_gone_nothing_is_told_any_more(room: Room) -> None:
+    room.broker.up = True
+    room.news.connected(NOW)
+    told(room, 30)
+    room.news.picture("porch", b"one", at_once=True)
+    room.news.picture("porch", b"two", at_once=False)
+    room.broker.heard()
+    room.news.forget_camera("porch")
+    for _ in range(30):
+        room.at += 1
+        room.news.step(NOW)
+    room.news.all_again(NOW)
+    said = [message.payload for message in room.broker.heard() if message.topic == T.frame("porch")]
+    assert said == [b""], "it is cleared, and what waited is not sent after that"

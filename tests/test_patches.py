@@ -9,7 +9,7 @@ import pytest
 from edge_service.changes import Changes
 from edge_service.errors import SettingsError
 from edge_service.layers import Loaded, read_layers
-from edge_service.patches import PatchResult, apply_patch
+from edge_service.patches import PatchResult, apply_patch, changed_paths
 from edge_service.redaction import config_digest, full_config, public_config
 from tests.settings_kit import PORCH, base_of, load
 
@@ -212,6 +212,17 @@ def test_a_source_moved_elsewhere_loses_its_credentials() -> None:
         assert camera.headers == {}
         assert set(result.dropped) == {"cameras.porch.auth", "cameras.porch.headers.X-Key", "cameras.porch.source"}
         assert restarted(result).settings == result.settings
+
+
+def test_a_login_that_is_given_up_with_the_move_is_not_called_lost() -> None:
+    loaded = load(porch(**PORCH))
+    result = apply_patch(loaded, porch(source="http://192.168.1.21/x.jpg", auth=None, headers=None))
+    assert result.settings.cameras["porch"].auth is None
+    assert "cameras.porch.auth" not in result.dropped
+
+
+def test_a_switch_and_a_number_that_python_calls_equal_differ() -> None:
+    assert list(changed_paths({"a": True, "b": {"c": 0}}, {"a": 1, "b": {"c": False}})) == ["a", "b.c"]
 
 
 def test_marks_do_not_carry_credentials_to_another_place() -> None:

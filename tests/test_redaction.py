@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
+
+import pytest
 
 from edge_service.redaction import full_config, public_config, secret_values
 from edge_service.setting_keys import Key, all_keys
 from edge_service.settings import Settings
+from edge_service.url_secrets import redact_url, redact_urls_in
 from tests.settings_kit import PORCH, load
 
 CANARY = "canary-7d1f"
@@ -64,3 +68,29 @@ def test_every_secret_is_known_to_the_mask() -> None:
     found = secret_values(load(FULL).settings)
     names = ("mqtt", "app", "user", "basic", "header", "token")
     assert {f"{CANARY}-{name}" for name in names} <= found
+
+
+def test_what_http_basic_makes_of_a_login_is_a_secret_too() -> None:
+    pair = base64.b64encode(f"u:{CANARY}-basic".encode()).decode()
+    assert pair in secret_values(load(FULL).settings)
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("tok%65n=secret", "tok%65n=***"),
+        ("a=1;token=secret;b=2", "a=1;token=***;b=2"),
+        ("userpassword=secret", "userpassword=***"),
+        ("clientsecret=secret", "clientsecret=***"),
+        ("api_key=secret", "api_key=***"),
+        ("PWD=secret", "PWD=***"),
+        ("keyboard=plain&monkey=plain", "keyboard=plain&monkey=plain"),
+    ],
+)
+def test_a_secret_value_is_known_by_the_name_that_is_meant(query: str, shown: str) -> None:
+    assert redact_url(f"http://h/x.jpg?{query}#end") == f"http://h/x.jpg?{shown}#end"
+
+
+def test_a_path_with_a_query_alone_is_redacted_in_a_text_too() -> None:
+    text = "HTTPConnectionPool(host='h'): Max retries exceeded with url: /x.jpg?res=1&token=secret (Caused by it)"
+    assert redact_urls_in(text) == text.replace("secret", "***")
