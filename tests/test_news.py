@@ -206,7 +206,6 @@ def test_a_state_that_may_not_go_yet_holds_no_other_up(room: Room) -> None:
     room.news.flush({"porch"}, NOW, again=True)
     room.news.changed("porch")
     room.news.changed("pond")
-    room.portrait.low.add("pond")
     room.broker.heard()
     room.news.step(NOW)
     room.news.step(NOW)
