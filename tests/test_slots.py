@@ -18,7 +18,8 @@ from edge_service.fates import Fate
 from edge_service.slots import Slots
 from tests.ledger_kit import A_DAY, utc
 from tests.plan_kit import DAYS, ZONES
-from tests.slots_kit import Key, SimulatedNode, check
+from tests.slots_judge import Key, check
+from tests.slots_kit import SimulatedNode
 
 MINUTE = timedelta(minutes=1)
 
