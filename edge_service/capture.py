@@ -99,6 +99,8 @@ class Capture:
             frame = self._store.keep(new, order.name(shot, picture, stamp))
         except PersonNeededError as error:
             return self._missed(shot, Fate.SKIPPED, error.code, error.message)
+        except TryAgainError as error:  # another program holds the database, for longer than we wait
+            return self._missed(shot, Fate.SKIPPED, "disk_error", error.message)
         return ShotDone(
             shot, Fate.KEPT, frame=frame, preview=self._preview(picture) if order.preview else None, at=stamp.wall
         )

@@ -44,8 +44,9 @@ class FrameStore(Protocol):
         """Write the file, then the row, its ``kept`` fate (or extra), counters and number: all or nothing.
 
         ``path_for`` names the frame remotely once its number is known. Blocks until synced (commits of several
-        threads share one). Raises PersonNeededError(code=disk_full|disk_error) when the disk refuses; nothing is
-        then acknowledged and nothing is left behind.
+        threads share one). Raises PersonNeededError(code=disk_full|disk_error) when the disk refuses and
+        TryAgainError(code=busy|stopped) when another program holds the database for long or the store is closed;
+        nothing is then acknowledged and nothing is left behind.
         """
 
     def due(self, limit: int, max_bytes: int, now: datetime) -> list[Frame]:
