@@ -4,9 +4,12 @@
 set -eu
 cd "${SECRETS:-/secrets}"
 # mosquitto warns of an access list that is not its own, and that a later version will refuse it.
-cp "${ACL:-/acl}" acl
-chmod 600 acl
-chown 1883:1883 acl
+# A new file each time: what was given away cannot be changed any more without the right to (CAP_FOWNER).
+rm -f acl.new
+cp "${ACL:-/acl}" acl.new
+chmod 600 acl.new
+chown 1883:1883 acl.new
+mv -f acl.new acl
 if [ -s passwords ]; then exit 0; fi
 umask 077
 : >new
