@@ -11,6 +11,7 @@ from edge_service import replies
 from edge_service.configuration import ConflictError
 from edge_service.errors import Fault, SettingsError
 from edge_service.explain import MOST_GAPS, Question, explain, period
+from edge_service.local_time import as_local
 from edge_service.plan import Plan
 from edge_service.setting_types import Text
 from edge_service.topics import Kind
@@ -18,7 +19,6 @@ from edge_service.topics import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
-    from zoneinfo import ZoneInfo
 
     from edge_service.arguments import CameraChoice, Patch, Period, Switch, Value
     from edge_service.commands import Command
@@ -252,7 +252,8 @@ class Deeds:
         """What became of the slots of a period."""
         asked = cast("Period", command.arguments)
         zone = self._configuration.settings.zone
-        begin, end = period(_aware(asked.begin, zone), _aware(asked.end, zone), now, zone)
+        since, until = (None if each is None else as_local(each, zone) for each in (asked.begin, asked.end))
+        begin, end = period(since, until, now, zone)
         if begin > end:
             text = "to lies before from"
             return replies.error("bad_request", text, (Fault("to", "too_small", text, "a time after from"),))
@@ -268,12 +269,6 @@ class Deeds:
             return replies.done_well(explain(self._ledger, asked.camera, question).payload(zone))
         answers = {camera: explain(self._ledger, camera, question).payload(zone) for camera in known}
         return replies.done_well({"cameras": answers})
-
-
-def _aware(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
-    if moment is None:
-        return None
-    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment
 
 
 def _invalid(error: SettingsError) -> Outcome:

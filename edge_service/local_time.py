@@ -79,7 +79,12 @@ def parse_moment(text: str, zone: ZoneInfo) -> datetime:
         raise ValueError("is no time, allowed: 2026-11-23, 2026-11-23T14:05, 2026-11-23T14:05:00+01:00") from None
     if not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise ValueError(f"is no time, allowed: years {FIRST_YEAR} to {LAST_YEAR}")
-    if moment.tzinfo is None:
-        whole = second_of(moment.date(), moment.hour * 3600 + moment.minute * 60 + moment.second, zone)
-        return from_second(whole) + timedelta(microseconds=moment.microsecond)
-    return moment.astimezone(UTC)
+    return as_local(moment, zone)
+
+
+def as_local(moment: datetime, zone: ZoneInfo) -> datetime:
+    """The aware UTC moment; without offset it is local to ``zone``."""
+    if moment.tzinfo is not None:
+        return moment.astimezone(UTC)
+    whole = second_of(moment.date(), moment.hour * 3600 + moment.minute * 60 + moment.second, zone)
+    return from_second(whole) + timedelta(microseconds=moment.microsecond)
