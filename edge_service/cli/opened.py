@@ -63,14 +63,15 @@ def opened(arguments: Namespace, *, may_be_new: bool = False) -> Iterator[Opened
 
 
 def has_database(folder: Path) -> bool:
-    """Whether a service has run here. Raises PersonNeededError when that may not be seen."""
+    """Whether a service has run here; an empty file is what a first start on a full disk left. Raises
+    PersonNeededError when that may not be seen.
+    """
     try:
-        (folder / DATABASE).stat()
+        return (folder / DATABASE).stat().st_size > 0
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
         raise PersonNeededError(f"{folder} cannot be read: {error.strerror}", code="disk_error") from error
-    return True
 
 
 @contextlib.contextmanager

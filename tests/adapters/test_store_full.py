@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_service.adapters.store.opening import Store
+from edge_service.cli.opened import has_database
 from edge_service.errors import PersonNeededError
 from tests.store_kit import NOW, Paths, at, faults, new_frame, opened, receipt
 
@@ -87,3 +88,42 @@ def test_old_copies_of_the_database_are_given_up_with_the_reserve(disk: Path) ->
     assert not copy.exists()
     assert store.ledger.halted(None) == at(1)
     store.close()
+
+
+def test_commands_on_a_full_disk_leave_the_next_start_its_room(disk: Path) -> None:
+    folder = disk / "data"
+    store = opened(folder)
+    store.ledger.halt(None, at(1))
+    store.close()
+    for _ in range(3):
+        fill(disk)
+        guest = Store(folder)
+        guest.open(NOW, beside=True)
+        assert guest.ledger.halted(None) == at(1)
+        guest.close()
+        assert (folder / "ballast.open").exists(), "what the command took for opening is there again"
+    fill(disk)
+    (folder / "ballast.open").unlink()
+    fill(disk)  # whoever took the small reserve: the big one is left
+    store = Store(folder)
+    assert not store.open(NOW).rebuilt
+    assert store.ledger.halted(None) == at(1)
+    store.close()
+
+
+def test_a_first_start_on_a_full_disk_leaves_nothing_that_looks_damaged(disk: Path) -> None:
+    folder = disk / "data"
+    folder.mkdir()
+    filler = fill(disk)
+    with pytest.raises(PersonNeededError) as told:
+        Store(folder).open(NOW)
+    assert told.value.code == "disk_full"
+    filler.unlink()
+    guest = Store(folder)
+    guest.open(NOW, beside=True)
+    assert guest.frames.queue().frames == 0
+    guest.close()
+    assert not has_database(folder / "elsewhere")
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "edge_service.db").touch()
+    assert not has_database(folder / "elsewhere"), "an empty file is what a start on a full disk left"

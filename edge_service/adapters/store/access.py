@@ -81,6 +81,11 @@ class Lock:
             raise disk_problem(error) from error
         self._seen = self._changed_at()
 
+    @property
+    def is_open(self) -> bool:
+        """Held or stood beside."""
+        return self._descriptor >= 0
+
     def try_alone(self) -> bool:
         """Take the lock if nobody has it."""
         try:

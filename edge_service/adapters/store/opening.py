@@ -119,8 +119,10 @@ class Store:
         """Write what waits, fold the log into the database, let go."""
         self.writer.close()
         self._engine.dispose()
-        if not self._beside and self._ballast.missing:
-            self._ballast.restore_opening()  # into the room that the log has just left, for the next start
+        if self._ballast.missing and self._lock.is_open:
+            with self._nobody_else() as alone:
+                if alone:
+                    self._ballast.restore_opening()  # into the room that the log has just left, for the next start
         self._files.close()
         self.quarantine.close()
         self._lock.close()
@@ -220,13 +222,13 @@ class Store:
         """As a guest; the first one on a folder without a service makes the database or migrates it."""
         self._files.open()
         self.quarantine.open(alone=False)
-        if not (self._folder / DATABASE).exists():
+        finding = self._examined()
+        if finding.condition is Condition.ABSENT:
             with self._nobody_else() as alone:
                 if alone:
                     self._open_alone(now)
                     return
         self._keepsake.load()
-        finding = self._examined()
         if finding.condition is not Condition.SOUND:
             raise PersonNeededError(
                 f"the database is damaged, start the service to mend it ({finding.why})", code="disk_error"
@@ -246,8 +248,9 @@ class Store:
             try:
                 return examine(self._folder)
             except PersonNeededError as error:
-                if error.code != "disk_full" or not reserve():
+                if error.code != "disk_full":
                     raise
+                reserve()
         return examine(self._folder)
 
     @contextlib.contextmanager
