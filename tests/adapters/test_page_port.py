@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import subprocess
 import sys
 import time
+import warnings
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,6 +94,22 @@ def test_a_fault_of_the_page_is_shown_as_one_and_logged(caplog: pytest.LogCaptur
     assert b'data-result="failed"' in answer
     assert "the sign-in page failed" in caplog.text
     assert "very-secret-key" not in caplog.text
+
+
+def test_who_comes_in_at_the_very_end_is_hung_up_on() -> None:
+    """By us, and not when Python tidies up."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(20):
+            port = free_port()
+            page = SignInPage(lambda _asked, _answer: None, died=lambda *_: None)
+            page.open(WebSettings(port=port))
+            with contextlib.ExitStack() as stack:
+                for _ in range(3):
+                    stack.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+                page.finish(10)
+        gc.collect()
+    assert [str(each.message) for each in told if each.category is ResourceWarning] == []
 
 
 def test_a_port_that_somebody_else_has_is_told_and_tried_again_later() -> None:
