@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -12,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from edge_service.adapters.progress.place import bases, folder_name, pointer_name
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -52,11 +56,23 @@ class ServiceProcess:
         self.folder = folder
         self.config = folder / "config.yaml"
         self.log = folder / "service.log"
+        self._pids: list[int] = []
         self.settings = {"data_dir": str(folder / "data"), **settings}
         self.environment = clean_environment(environment)
         self.before: tuple[str, ...] = ()
         """what the process is started by, a tracer for instance; it must become the process"""
         self.process: subprocess.Popen[bytes] | None = None
+        atexit.register(self._tidy)
+
+    def _tidy(self) -> None:
+        """One that was killed left its marks in memory, and libfaketime its own."""
+        data = os.path.realpath(self.settings["data_dir"])
+        for base in map(Path, bases()):
+            shutil.rmtree(base / folder_name(data, os.geteuid()), ignore_errors=True)
+            (base / pointer_name(os.path.realpath(self.config), os.geteuid())).unlink(missing_ok=True)
+        for pid in self._pids:
+            for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+                Path("/dev/shm", name).unlink(missing_ok=True)  # noqa: S108
 
     def write(self) -> None:
         """Write the file anew."""
@@ -73,6 +89,7 @@ class ServiceProcess:
                 stdout=log,
                 stderr=log,
             )
+        self._pids.append(self.process.pid)
         return self
 
     def command(self, *words: str, timeout: float = 60, text: str | None = None) -> subprocess.CompletedProcess[str]:
