@@ -17,6 +17,7 @@ from tests.service_kit import ROOT, wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.mosquitto_kit import Heard
     from tests.sign_in_kit import Scene
 
 B = sign_in_kit.B
@@ -191,8 +192,15 @@ def test_a_refresh_that_fails_is_told_and_heals_by_itself(scene: Scene) -> None:
     assert (told["open"], told["account"]) == (False, "a***@example.com"), "nobody has to sign in"
     wait_until(lambda: "refresh_failing" in scene.problems(), 20, "the problem is named")
     delivered = len(scene.dropbox.files())
-    state = scene.wire.wait(lambda h: h.topic == f"{B}/state" and h.json["queue"]["frames"] >= 2, 40, after=mark).json
-    assert (state["link"], state["upload"]["state"]) == ("refresh_failing", "backoff")
+
+    def waits(heard: Heard) -> bool:
+        return (
+            heard.topic == f"{B}/state"
+            and heard.json["queue"]["frames"] >= 2
+            and (heard.json["link"], heard.json["upload"]["state"]) == ("refresh_failing", "backoff")
+        )
+
+    state = scene.wire.wait(waits, 40, after=mark).json
     assert state["message"] == "The Dropbox sign-in could not be refreshed; it is tried again."
     assert len(scene.dropbox.files()) == delivered, "frames wait"
     broken.times = broken.struck

@@ -31,7 +31,7 @@ LAST_ANSWERS_S = 5.0
 ALIVE_S = 5.0
 """How often the loop shows that it lives."""
 _TURNS = 3
-"""Of the loop, until the guard knows of a connection that was accepted last. asyncio (seen in Python 3.12.1) fails at
+"""Of the loop, until the guard knows of a connection that was accepted last. asyncio (seen in 3.12 and 3.14) fails at
 one that meets a server which was closed meanwhile, and nobody closes it then.
 """
 MOST_BODY = 4096
