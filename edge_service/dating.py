@@ -80,6 +80,10 @@ class Dating:
         self._memory = memory
         self._name = name
         self._lock = threading.Lock()
+        self.stirred = True
+        """Whether there may be work since :meth:`work` was called last; a frame that was on its way when the clock
+        came right is not told here: look now and then all the same.
+        """
 
     # --- what the control tells -----------------------------------------------------------------------------------
 
@@ -95,6 +99,7 @@ class Dating:
                 known_ms=None if known is None else to_ms(known),
             )
             self._store([*_ended(self._load(), last), epoch])
+            self.stirred = True
 
     def right(self, reading: Reading, begun: Iterable[int] = ()) -> frozenset[int]:
         """The clock is right. Called before segments begin by it.
@@ -115,6 +120,7 @@ class Dating:
             if stale:
                 known.append(Epoch(reading.boot_id, base, last + 1, _EVER, tuple(stale), None, base))
             self._store(known)
+            self.stirred = True
             return frozenset(stale)
 
     # --- the work afterwards --------------------------------------------------------------------------------------
@@ -123,6 +129,7 @@ class Dating:
         """Date and name what waits, oldest first, while ``go_on``; how many frames were named. ``reading`` is of a
         right clock.
         """
+        self.stirred = False
         epochs, waiting = self._load(), self._frames.unsure_frames()
         if (not epochs and not waiting) or any(epoch.last is None for epoch in epochs):
             return 0
@@ -133,6 +140,7 @@ class Dating:
         named = 0
         for each in waiting:
             if not go_on():
+                self.stirred = True
                 return named
             self._settle(each, epochs, bases[each.boot_id])
             named += 1

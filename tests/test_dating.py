@@ -183,6 +183,26 @@ def test_frames_of_a_wrong_clock_wait_and_get_the_names_of_their_true_time(machi
     assert machine.sums(utc("1969-12-31 00:00"), utc("2026-11-01 00:00")).planned == 0
 
 
+def test_it_says_when_there_may_be_work(machine: Machine) -> None:
+    machine.boot(IN_1970)
+    machine.run(60)
+    assert machine.dating.stirred
+    machine.name()
+    assert not machine.dating.stirred, "nothing can be done while the clock is wrong"
+    machine.set_clock()
+    assert machine.dating.stirred
+    assert machine.dating.work(machine.reading(), iter([True, True, False]).__next__) == 2
+    assert machine.dating.stirred, "there is more"
+    assert machine.name() == 4
+    assert not machine.dating.stirred
+    machine.set_clock(timedelta(days=-400))
+    assert machine.trust.unsure
+    assert machine.dating.stirred
+    machine.unplug(1)
+    machine.boot()
+    assert machine.dating.stirred, "a start finds what the last life has left"
+
+
 def test_after_a_sure_life_the_way_to_the_first_frame_is_jumped_over_and_what_failed_moves_too(
     machine: Machine,
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests import emulator_kit
 from tests.dropbox_emulator.content import BLOCK, content_hash
 from tests.emulator_kit import refused, sdk, sdk_client
+from tests.service_kit import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,6 +195,8 @@ def test_parallel_commits_wait_for_the_one_write_lock(dropbox_emulator: DropboxE
     dropbox_emulator.behaviour.lock_s = 0.05
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda number: client.files_upload(b"x", f"/{number}"), range(4)))
+    # an answer is read before its end is noted
+    wait_until(lambda: [bool(record.ended) for record in dropbox_emulator.requests] == [True] * 4)
     records = dropbox_emulator.requests
     assert max(record.ended for record in records) - min(record.started for record in records) >= 0.2
 

@@ -24,6 +24,8 @@ STORE_S = 60.0
 """A commit on a worn card may take long; one that takes a minute will not come back."""
 MQTT_S = 30.0
 NAMING_S = 2.0
+NAMING_EVERY_S = 60.0
+"""Without a reason: asked in each round, the question alone would be a sixth of what an idle service costs."""
 GIVE_BACK_EVERY_S = 60.0
 PRUNE_FIRST_S = 60.0
 PRUNE_EVERY_S = 3600.0
@@ -39,6 +41,7 @@ class Keeper:
         self._parts = parts
         self._watchdog = watchdog
         self._period = watchdog.watchdog_s
+        self._name_at = 0.0
 
     def begin(self) -> None:
         """Before the loops start: each is to be seen. Under a watchdog none may be silent for more than half of its
@@ -86,9 +89,12 @@ class Keeper:
                 prune_at = time.monotonic() + (PRUNE_ON_S if self._prune() else PRUNE_EVERY_S)
 
     def _name_frames(self) -> None:
-        """Frames of the time when the clock was wrong get their names, a portion in each round."""
-        until = time.monotonic() + NAMING_S
+        """Frames of the time when the clock was wrong get their names, a portion at a time."""
         parts = self._parts
+        if not parts.dating.stirred and time.monotonic() < self._name_at:
+            return
+        self._name_at = time.monotonic() + NAMING_EVERY_S
+        until = time.monotonic() + NAMING_S
         try:
             named = parts.dating.work(
                 parts.clock.read(), lambda: time.monotonic() < until and not parts.stopping.is_set()

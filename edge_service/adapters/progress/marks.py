@@ -64,6 +64,7 @@ class Progress:
         self._folder: str | None = None
         self._pointer: str | None = None
         self._started = 0.0
+        self._who: dict[str, object] = {}
         self._complained = False
 
     def start(self) -> None:
@@ -171,13 +172,9 @@ class Progress:
                 name: {"at": loop.at, "allowed_s": loop.allowed_s, "waiting": loop.waiting}
                 for name, loop in self._loops.items()
             }
-        return {
-            "pid": os.getpid(),
-            "born": born(os.getpid()),
-            "boot_id": boot_id(),
-            "started_at": self._started,
-            "loops": loops,
-        }
+        if not self._who:  # asked of the kernel once: it would be half the cost of an idle round
+            self._who = {"pid": os.getpid(), "born": born(os.getpid()), "boot_id": boot_id()}
+        return {**self._who, "started_at": self._started, "loops": loops}
 
     def _put(self, name: str, value: Mapping[str, object]) -> None:
         """What cannot be written (a full memory disk, a folder that somebody else took) is no reason to end a service
