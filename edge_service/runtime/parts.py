@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edge_service.capture import Capture
     from edge_service.clocks import Trust
     from edge_service.configuration import Configuration
-    from edge_service.control import Control
+    from edge_service.control import Control, World
     from edge_service.dating import Dating
     from edge_service.delivery_events import DeliveryEvents
     from edge_service.housekeeping import Housekeeping
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from edge_service.portrait import Portrait
     from edge_service.ports import Destination
     from edge_service.runtime.crew import Crew
-    from edge_service.runtime.world import World
     from edge_service.shots import Shots
     from edge_service.slots import Slots
     from edge_service.topics import Topics

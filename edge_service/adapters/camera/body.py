@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from edge_service.adapters.camera.multipart import first_part
 from edge_service.errors import BadItemError
@@ -10,21 +10,11 @@ from edge_service.errors import BadItemError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edge_service.adapters.camera.multipart import Readable
+
 _PIECE: Final = 256 * 1024
 _MOST_DIGITS: Final = 18
 _NO_CODING: Final = ("", "identity")
-
-
-class Readable(Protocol):
-    """What is read from: urllib3's response. ``enforce_content_length``: a short body is an error of its own."""
-
-    enforce_content_length: bool
-
-    def read(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:  # noqa: FBT001 (urllib3's)
-        """``amt`` bytes, fewer only at the end."""
-
-    def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:  # noqa: FBT001 (urllib3's)
-        """What one receive brings, at most ``amt``; empty at the end."""
 
 
 def read_body(raw: Readable, headers: Mapping[str, str], max_bytes: int) -> bytes:

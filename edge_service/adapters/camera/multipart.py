@@ -7,18 +7,27 @@ with lines ended by CR LF or LF.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from edge_service.errors import BadItemError
-
-if TYPE_CHECKING:
-    from edge_service.adapters.camera.body import Readable
 
 _PIECE: Final = 64 * 1024
 _MOST_HEAD: Final = 16 * 1024
 _BOUNDARY: Final = re.compile(r'boundary\s*=\s*(?:"([^"]*)"|([^\s;]+))', re.IGNORECASE)
 _LENGTH: Final = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,12})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
+
+
+class Readable(Protocol):
+    """What is read from: urllib3's response. ``enforce_content_length``: a short body is an error of its own."""
+
+    enforce_content_length: bool
+
+    def read(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:  # noqa: FBT001 (urllib3's)
+        """``amt`` bytes, fewer only at the end."""
+
+    def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:  # noqa: FBT001 (urllib3's)
+        """What one receive brings, at most ``amt``; empty at the end."""
 
 
 def first_part(raw: Readable, content_type: str, max_bytes: int) -> bytes:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from edge_service.adapters.store.connect import DAMAGED, DatabaseBrokenError, disk_problem, mark_damaged, translated
 from edge_service.adapters.store.impossible import questions
 from edge_service.adapters.store.schema import APPLICATION_ID, DATABASE, SCHEMA_VERSION, memory_crc, metadata
-from edge_service.adapters.store.taking_over import ROLLBACK, WAL, modes
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+WAL, ROLLBACK = b"\2\2", b"\1\1"
+"""What the header says of how the file is written and read (sqlite.org/fileformat2.html, 1.3): by a log, or not."""
+_MODES = slice(18, 20)
 _CHECK_SECONDS = 3.0
 """A check that takes longer is broken off: capture must run again within 5 s. What it did not reach shows in use."""
 _STEPS = 20_000
@@ -54,6 +56,18 @@ class Finding:
     version: int = 0
     why: str = ""
     other_tool: bool = False
+
+
+def modes(path: Path) -> bytes:
+    """Both bytes of the header; fewer of a file that is shorter. Raises PersonNeededError(disk_error).
+
+    Closing the file lets go of all locks that this process has on it: call it before SQLite opens it.
+    """
+    try:
+        with path.open("rb") as handle:
+            return handle.read(_MODES.stop)[_MODES]
+    except OSError as error:
+        raise disk_problem(error) from error
 
 
 def examine(folder: Path, *, seconds: float = _CHECK_SECONDS) -> Finding:

@@ -13,6 +13,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from edge_service.adapters.store.connect import disk_problem, translated
+from edge_service.adapters.store.damage import ROLLBACK, modes
 from edge_service.adapters.store.migrate import migrate
 from edge_service.adapters.store.schema import APPLICATION_ID, DATABASE, SCHEMA_VERSION
 from edge_service.errors import PersonNeededError
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from edge_service.adapters.store.damage import Finding
 
 _log = logging.getLogger(__name__)
-WAL, ROLLBACK = b"\2\2", b"\1\1"
-"""What the header says of how the file is written and read (sqlite.org/fileformat2.html, 1.3): by a log, or not."""
-_MODES = slice(18, 20)
 _STALE = ".stale"
 _BUSY_SECONDS = 10
 
@@ -51,18 +49,6 @@ def bring_up(folder: Path, finding: Finding, *, alone: bool = True) -> None:
     if finding.version < SCHEMA_VERSION:
         migrate(folder, finding.version)
         _log.info("the database was brought from version %d to %d", finding.version, SCHEMA_VERSION)
-
-
-def modes(path: Path) -> bytes:
-    """Both bytes of the header; fewer of a file that is shorter. Raises PersonNeededError(disk_error).
-
-    Closing the file lets go of all locks that this process has on it: call it before SQLite opens it.
-    """
-    try:
-        with path.open("rb") as handle:
-            return handle.read(_MODES.stop)[_MODES]
-    except OSError as error:
-        raise disk_problem(error) from error
 
 
 def has_stale_log(folder: Path) -> bool:
