@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from edge_service.adapters.camera import HttpSnapshots
-from edge_service.adapters.disk import free_bytes
 from edge_service.adapters.dropbox.link_store import LinkStore
 from edge_service.adapters.folder import FolderDestination
 from edge_service.adapters.pictures import PictureLook
 from edge_service.adapters.store import migrate
 from edge_service.adapters.store.keepsake import Keepsake
 from edge_service.adapters.store.opening import Store
+from edge_service.adapters.store.plain_files import free_bytes
 from edge_service.adapters.store.schema import DATABASE, SCHEMA_VERSION
 from edge_service.adapters.vault import Vault
 from edge_service.batching import Pace

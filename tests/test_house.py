@@ -31,9 +31,9 @@ def test_the_import_rules_are_kept() -> None:
     ("file", "line", "broken"),
     [
         ("utils.py", "", HOUSE),
-        ("fates.py", "import edge_service.adapters.disk", HOUSE),
-        ("adapters/disk.py", "import edge_service.cli", HOUSE),
-        ("adapters/disk.py", "import edge_service.adapters.embedded_broker", NEIGHBOURS),
+        ("fates.py", "import edge_service.adapters.heap", HOUSE),
+        ("adapters/heap.py", "import edge_service.cli", HOUSE),
+        ("adapters/heap.py", "import edge_service.adapters.embedded_broker", NEIGHBOURS),
         ("frame.py", "import requests", WORLD),
         ("cli/__init__.py", "import sqlalchemy.orm", WORLD),
         ("fates.py", "def late():\n    import socket", WORLD),

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_service.adapters.disk import free_bytes
 from edge_service.adapters.progress.asked import NotRunningError, read_status
+from edge_service.adapters.store.plain_files import free_bytes
 from edge_service.cli.asked import add_file
 from edge_service.cli.opened import dropbox_room, opened
 from edge_service.cli.tables import counted, share, table

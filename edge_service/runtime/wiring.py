@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from edge_service import messages
 from edge_service.adapters.broker import MqttBroker
 from edge_service.adapters.delivery import DeliveryThread
-from edge_service.adapters.disk import free_bytes
 from edge_service.adapters.page import SignInPage
 from edge_service.adapters.progress.marks import Progress
 from edge_service.adapters.spool_guard import SpoolGuard
+from edge_service.adapters.store.plain_files import free_bytes
 from edge_service.adapters.ticker import Ticker
 from edge_service.announcing import Announcing
 from edge_service.batching import Pace

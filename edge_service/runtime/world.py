@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_service import reports
-from edge_service.adapters.disk import free_bytes
+from edge_service.adapters.store.plain_files import free_bytes
 from edge_service.errors import PersonNeededError, SettingsError, TryAgainError
 from edge_service.runtime.reach import Reach
 

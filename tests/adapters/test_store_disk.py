@@ -6,11 +6,12 @@ import os
 import shutil
 import stat
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
-from edge_service.adapters.store.access import close_to_others
+from edge_service.adapters.store.access import Lock, close_to_others
 from edge_service.adapters.store.opening import Store
 from edge_service.adapters.store.place import prepare
 from edge_service.errors import PersonNeededError
@@ -234,3 +235,17 @@ def test_only_a_second_service_on_the_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PersonNeededError, match="another edge-service"):
         third.open(NOW)
     store.close()
+
+
+def test_a_start_waits_for_a_command_that_holds_the_folder_for_a_moment(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    opened(folder).close()
+    command = Lock(folder)
+    command.open(alone=False)
+    assert command.try_alone()
+    release = threading.Timer(0.3, command.let_in)
+    release.start()
+    store = opened(folder)
+    store.close()
+    release.join()
+    command.close()

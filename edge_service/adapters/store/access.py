@@ -6,6 +6,8 @@ import contextlib
 import fcntl
 import os
 import stat
+import threading
+import time
 from typing import TYPE_CHECKING
 
 from edge_service.adapters.store.connect import disk_problem
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 LOCK = "edge_service.lock"
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
+_A_COMMAND_S = 2.0
+_LOOK_AGAIN_S = 0.02
 
 
 def close_to_others(folder: Path) -> list[str]:
@@ -68,8 +72,7 @@ class Lock:
         try:
             self._descriptor = os.open(self._path, flags, _FILE_MODE)
             if alone:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self.held = True
+                self._take()
         except BlockingIOError as error:
             self.close()
             raise PersonNeededError("another edge-service runs on this data_dir", code="conflict") from error
@@ -81,10 +84,13 @@ class Lock:
             raise disk_problem(error) from error
         self._seen = self._changed_at()
 
-    @property
-    def is_open(self) -> bool:
-        """Held or stood beside."""
-        return self._descriptor >= 0
+    def _take(self) -> None:
+        """A command holds it for a moment (see try_alone): that is waited out. Raises BlockingIOError."""
+        until = time.monotonic() + _A_COMMAND_S
+        while not self.try_alone():
+            if time.monotonic() > until:
+                raise BlockingIOError
+            threading.Event().wait(_LOOK_AGAIN_S)
 
     def try_alone(self) -> bool:
         """Take the lock if nobody has it."""

@@ -26,11 +26,14 @@ _COPIES = ("edge_service.db.broken-*", "edge_service.db.before-*", "edge_service
 
 
 class Ballast:
-    """``missing`` is true while a reserve is given up. Restored only when there is room for it twice over."""
+    """``missing`` is true while a reserve is given up, ``opening_given`` once this process gave up the small one.
+    Restored only when there is room for it twice over.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.missing = True
+        self.opening_given = False
 
     def release(self) -> bool:
         """Give up the big reserve, and old copies of the database; True when that freed room."""
@@ -48,7 +51,9 @@ class Ballast:
     def release_opening(self) -> bool:
         """Give up the small reserve that is kept for opening; True when that freed room."""
         self.missing = True
-        return self._unlink(self._folder / OPENING)
+        freed = self._unlink(self._folder / OPENING)
+        self.opening_given = self.opening_given or freed
+        return freed
 
     def restore(self) -> bool:
         """Write what is missing if there is room; True when all is there."""
@@ -70,15 +75,13 @@ class Ballast:
         """Whether a reserve is given up and the disk has no room to write it again."""
         if not self.missing or self.restore():
             return False
-        try:
-            return free_bytes(self._folder) < 2 * BALLAST_BYTES
-        except OSError:
-            return False  # a disk that is gone is no full one: the write that follows says so
+        free = free_bytes(self._folder)
+        return free is not None and free < 2 * BALLAST_BYTES  # one that is gone is not full: the next write says so
 
     def _write(self, path: Path, size: int, room: int) -> bool:
         """Real bytes, synced: a sparse file would hold no room."""
         try:
-            if free_bytes(self._folder) < room:
+            if (free_bytes(self._folder) or 0) < room:
                 return False
             with open(path, "wb", opener=private) as handle:
                 handle.writelines(os.urandom(_CHUNK) for _ in range(size // _CHUNK))

@@ -119,7 +119,7 @@ class Store:
         """Write what waits, fold the log into the database, let go."""
         self.writer.close()
         self._engine.dispose()
-        if self._ballast.missing and self._lock.is_open:
+        if self._ballast.opening_given or (self._lock.held and self._ballast.missing):
             with self._nobody_else() as alone:
                 if alone:
                     self._ballast.restore_opening()  # into the room that the log has just left, for the next start

@@ -1,4 +1,4 @@
-"""What several rooms of the store do with plain files. Every function raises OSError."""
+"""What several rooms of the store do with plain files, and how full their disk is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def private(path: str, flags: int) -> int:
 
 
 def sync_folder(folder: Path) -> None:
-    """After it the names in the folder are on the disk."""
+    """After it the names in the folder are on the disk. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -23,7 +23,10 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def free_bytes(folder: Path) -> int:
-    """What an ordinary user may still write on the disk of this folder."""
-    facts = os.statvfs(folder)
+def free_bytes(folder: Path) -> int | None:
+    """What an ordinary user may still write on the disk of this folder, None when that cannot be asked."""
+    try:
+        facts = os.statvfs(folder)
+    except OSError:
+        return None
     return facts.f_bavail * facts.f_frsize

@@ -138,7 +138,8 @@ class Quarantine:
         size = len(refused.data)
         with self._lock:
             self._make_room(size)
-            if self._crowded(size) or free_bytes(self._root) - size < self._min_free:
+            free = free_bytes(self._root)  # None: the write says what is wrong
+            if self._crowded(size) or (free is not None and free - size < self._min_free):
                 return
         file = _name(refused)
         self._files.write(file, refused.data, synced=False)
