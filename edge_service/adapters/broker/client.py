@@ -116,6 +116,13 @@ def subscription(topic_filter: str, protocol: int, *, again: bool = False) -> tu
     return (topic_filter, SubscribeOptions(qos=1, noLocal=True, retainAsPublished=commands, retainHandling=handling))
 
 
+def no_session() -> Properties:
+    """Of a DISCONNECT: the broker forgets us at once (3.1.1 does so by itself, see ``make_client``)."""
+    properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = 0
+    return properties
+
+
 def publish_properties(message: Outbound) -> Properties | None:
     """The MQTT 5 properties of a message, None when it has none."""
     if message.expiry_s is None and message.correlation is None and message.content_type is None:

@@ -51,5 +51,5 @@ def _answer(settings: Settings, place: clients.Place, protocol: int, ca_file: st
     except Empty:
         raise TimeoutError(f"no answer within {_WAIT_S:.0f} s") from None
     finally:
-        client.disconnect()
+        client.disconnect(properties=clients.no_session() if protocol == clients.MQTT5 else None)
         client.loop_stop()
