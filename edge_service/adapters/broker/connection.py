@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from edge_service.adapters.broker import client as clients
+from edge_service.adapters.broker import endings
 from edge_service.adapters.broker.endings import Ending
 from edge_service.adapters.broker.session import HANDSHAKE_S, Session
 from edge_service.adapters.broker.tries import Tries
@@ -182,6 +183,8 @@ class MqttBroker:
             return None, Ending("tls", f"the TLS files of the broker cannot be used: {_why(error)}")
         session = self._session = Session(client, protocol, self._filters, self._deliver, knocks=knocks)
         try:
+            if self._stopping.is_set():  # meanwhile: ``stop`` found no session to end
+                return session, endings.STOPPED
             self._dialing_until = time.monotonic() + _DIAL_S
             return session, session.run(self._place, self._progress, self._handshake_s)
         except Exception as error:  # the thread must outlive every surprise of a library
