@@ -168,7 +168,7 @@ class Session:
             self._client.subscribe([clients.subscription(one, self.protocol) for one in added])  # type: ignore[arg-type]
 
     def ask(self, topic: str) -> None:
-        """Subscribe to a topic until the connection ends: its retained message comes at once."""
+        """Subscribe to a topic too: its retained message comes at once. Forgotten with the session at the broker."""
         if self.up:
             self._client.subscribe([clients.subscription(topic, self.protocol, again=True)])  # type: ignore[arg-type]
 
@@ -251,11 +251,11 @@ class Session:
             if reason.is_failure:
                 self._note_denied(f"subscribe to {one}")
         self.up = True
-        self._subscribe_to_changes()
         self._deliver(BrokerUp(self.protocol, self._max_packet))
         held, self._held = self._held, []
         for inbound in held:
             self._deliver(inbound)
+        self._subscribe_to_changes()  # last: whatever comes of it, the control knows that we are up
 
     @_guarded
     def _on_disconnect(
